@@ -1,0 +1,193 @@
+//! What a handler knows about the call it serves, and what its own calls inherit.
+//!
+//! The context lives in a thread-local that is set for the time of each poll of the handler, so a
+//! handler that is moved between threads keeps it and no task-local allocation is needed.
+
+use crate::options::MetadataEntry;
+use std::{
+    cell::RefCell,
+    fmt,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{task::JoinHandle, time::Instant};
+
+/// The identity of a trace: 128 bits, written as 32 hex digits as in W3C trace context.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(pub u128);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TraceId({self})")
+    }
+}
+
+/// The call that the running handler serves.
+///
+/// Deadline, trace and the metadata marked to propagate flow into the calls that the handler
+/// makes, without an argument anywhere. A generated client reads the context when a method is
+/// called, not when its future is first polled. Use [`spawn`] to keep it across a spawned task.
+#[derive(Debug, Clone, Default)]
+pub struct CallContext {
+    peer: Option<SocketAddr>,
+    deadline: Option<Instant>,
+    trace: Option<TraceId>,
+    metadata: Option<Arc<[MetadataEntry]>>,
+    fault: Option<Arc<AtomicBool>>,
+}
+
+impl CallContext {
+    /// The context of the handler that runs here; an empty one outside of handlers.
+    #[must_use]
+    pub fn current() -> Self {
+        CURRENT.with_borrow(|c| c.clone().unwrap_or_default())
+    }
+
+    /// The address that the request came from.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// What is left of the time for this call; zero when it has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|d| d.saturating_duration_since(Instant::now()))
+    }
+
+    /// The value of a metadata key, whether it propagates or not.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.entries().iter().find(|m| m.key == key).map(|m| m.value.as_str())
+    }
+
+    /// The trace that the call belongs to, if the caller named one.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        self.trace
+    }
+
+    /// Says that the error this handler is about to return is this instance's own fault, so that
+    /// clients count it against the instance. No effect on a call that succeeds.
+    pub fn instance_at_fault(&self) {
+        if let Some(fault) = &self.fault {
+            fault.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The instant by which the call must end. For the client.
+    #[doc(hidden)]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// All metadata. For the client, which passes on what propagates.
+    #[doc(hidden)]
+    pub fn entries(&self) -> &[MetadataEntry] {
+        self.metadata.as_deref().unwrap_or_default()
+    }
+
+    /// The context of a request that has arrived. For the server.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn of_request(
+        peer: SocketAddr,
+        deadline: Option<Instant>,
+        trace: Option<TraceId>,
+        metadata: Option<Arc<[MetadataEntry]>>,
+        fault: Arc<AtomicBool>,
+    ) -> Self {
+        Self { peer: Some(peer), deadline, trace, metadata, fault: Some(fault) }
+    }
+
+    /// Runs `f` with this context as the current one.
+    #[doc(hidden)]
+    pub fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        struct Leave<'a>(&'a mut CallContext, Option<CallContext>);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                let outer = self.1.take();
+                *self.0 = CURRENT.replace(outer).unwrap_or_default();
+            }
+        }
+        let outer = CURRENT.replace(Some(std::mem::take(self)));
+        let _leave = Leave(self, outer);
+        f()
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<CallContext>> = const { RefCell::new(None) };
+}
+
+/// Spawns a task that keeps the current [`CallContext`], so that its calls inherit deadline,
+/// trace and metadata. Otherwise as [`tokio::spawn`].
+///
+/// # Panics
+///
+/// Outside of a tokio runtime, as [`tokio::spawn`] does.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(Scoped { context: CallContext::current(), future: Box::pin(future) })
+}
+
+/// A future that is polled inside a context.
+struct Scoped<F> {
+    context: CallContext,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let future = this.future.as_mut();
+        this.context.enter(|| future.poll(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(value: &str) -> CallContext {
+        let entry = MetadataEntry { key: "tenant".into(), value: value.into(), propagates: true };
+        CallContext { metadata: Some(Arc::new([entry])), ..CallContext::default() }
+    }
+
+    #[test]
+    fn contexts_nest_and_survive_a_panic() {
+        let mut outer = context("a");
+        outer.enter(|| {
+            let caught = std::panic::catch_unwind(|| context("b").enter(|| panic!("inside")));
+            assert!(caught.is_err());
+            assert_eq!(CallContext::current().metadata("tenant"), Some("a"));
+        });
+        assert_eq!(outer.metadata("tenant"), Some("a"), "it can be entered again");
+        assert_eq!(CallContext::current().metadata("tenant"), None);
+    }
+
+    #[tokio::test]
+    async fn a_spawned_task_keeps_the_context() {
+        let task = context("a").enter(|| {
+            spawn(async {
+                tokio::task::yield_now().await;
+                CallContext::current().metadata("tenant").map(str::to_owned)
+            })
+        });
+        assert_eq!(task.await.unwrap().as_deref(), Some("a"));
+    }
+}

@@ -1,0 +1,78 @@
+//! Every default and limit in one place; `docs/defaults.md` is compared with it by a test.
+
+use std::time::Duration;
+
+macro_rules! defaults {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)*) => {
+        $($(#[doc = $doc])+ pub const $name: $type = $value;)*
+
+        /// Name and value of each default, as the table in the documents shows them.
+        pub fn table() -> Vec<(&'static str, String)> {
+            vec![$((stringify!($name), format!("{:?}", $name))),*]
+        }
+    };
+}
+
+defaults! {
+    /// Deadline of a call that names none.
+    CALL_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Attempts after the first, each at another endpoint.
+    RETRIES: u32 = 2;
+    /// Largest message, in bytes.
+    MAX_MESSAGE: u32 = 4 * 1024 * 1024;
+    /// Largest piece of a message in one frame, in bytes.
+    CHUNK: u32 = 64 * 1024;
+    /// A body up to this many bytes travels whole and needs no credit.
+    SMALL_BODY: u32 = 16 * 1024;
+    /// Bytes of one large body that may be on their way.
+    CREDIT_PER_BODY: u32 = 256 * 1024;
+    /// Bytes of all large bodies of one connection and direction that may be on their way.
+    CREDIT_PER_CONNECTION: u32 = 4 * 1024 * 1024;
+    /// Calls in flight on one connection.
+    MAX_IN_FLIGHT_PER_CONNECTION: u32 = 16_384;
+    /// Calls in flight in one process.
+    MAX_IN_FLIGHT_PER_PROCESS: u32 = 131_072;
+    /// Bytes of request bodies that a server holds for one connection.
+    MAX_HELD_PER_CONNECTION: usize = 64 * 1024 * 1024;
+    /// Bytes of request bodies that a server holds for all connections together.
+    MAX_HELD_PER_PROCESS: usize = 512 * 1024 * 1024;
+    /// Bytes that wait for a peer to read them before a server stops reading from that peer.
+    MAX_UNSENT: usize = 8 * 1024 * 1024;
+    /// Time for a connection to be made and greeted.
+    DIAL_TIMEOUT: Duration = Duration::from_secs(1);
+    /// First pause before dialling again; it doubles.
+    REDIAL_MIN: Duration = Duration::from_millis(50);
+    /// Longest pause before dialling again.
+    REDIAL_MAX: Duration = Duration::from_secs(5);
+    /// Calls outstanding and no byte for this long: a ping is sent.
+    SILENCE_BEFORE_PING: Duration = Duration::from_secs(1);
+    /// The ping unanswered for this long: the endpoint is silent.
+    SILENCE_AFTER_PING: Duration = Duration::from_secs(1);
+    /// An idle connection is pinged this often, jittered by a quarter.
+    IDLE_PING: Duration = Duration::from_secs(10);
+    /// The kernel gives a connection up when sent data stays unacknowledged for this long.
+    TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+    /// A peer that has connected must have greeted within this time, and a frame that has begun
+    /// must be complete within it unless it keeps growing at a usual rate.
+    SLOW_PEER_TIMEOUT: Duration = Duration::from_secs(10);
+    /// A leaving server goes on serving for this long after it told everybody.
+    NOTICE: Duration = Duration::from_secs(1);
+    /// A leaving server waits this long for running calls.
+    DRAIN: Duration = Duration::from_secs(30);
+    /// Session timeout asked of ZooKeeper.
+    ZOOKEEPER_SESSION: Duration = Duration::from_secs(10);
+    /// `start()` waits this long for the registration.
+    REGISTRATION_WAIT: Duration = Duration::from_secs(5);
+    /// An instance that vanished from the registry without leaving, but answers, stays this long.
+    PROBATION: Duration = Duration::from_secs(600);
+    /// A call waits for an endpoint when one was lost or listed less than this long ago.
+    ENDPOINT_GRACE: Duration = Duration::from_secs(5);
+    /// A call fails at once when a live registry has listed no instance for this long.
+    EMPTY_GRACE: Duration = Duration::from_secs(2);
+    /// Instances of a service that are dialled ahead of need.
+    MAX_DIALLED: usize = 64;
+    /// Weight of an instance; 0 to 10,000.
+    WEIGHT: u32 = 100;
+    /// Deepest nesting of a message.
+    MAX_DEPTH: usize = 64;
+}

@@ -1,0 +1,8 @@
+//! stub
+/// .
+#[derive(Debug)]
+pub struct Change;
+/// .
+pub fn diff() {}
+/// .
+pub fn apply() {}

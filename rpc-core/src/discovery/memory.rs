@@ -1,0 +1,4 @@
+//! stub
+/// .
+#[derive(Debug)]
+pub struct MemoryRegistry;

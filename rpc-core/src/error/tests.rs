@@ -1,0 +1,66 @@
+//! Numbers, texts and the serialized form of errors.
+
+use super::*;
+
+#[test]
+fn wire_numbers_are_stable_and_unknown_ones_are_tolerated() {
+    for number in 0..=16 {
+        assert_eq!(RpcCode::from_wire(number).to_wire(), number);
+    }
+    assert_eq!(RpcCode::from_wire(200), RpcCode::Unknown);
+    for number in 0..=3 {
+        assert_eq!(Outcome::from_wire(number).to_wire(), number);
+    }
+    assert_eq!(Outcome::from_wire(77), Outcome::Unknown);
+}
+
+#[test]
+fn a_deserialized_error_is_remote_and_keeps_its_deeper_outcome() {
+    let deep = RpcError::unavailable("nobody there").with_outcome(Outcome::NotSent);
+    let bytes = rmp_serde::to_vec(&deep).unwrap();
+    let back: RpcError = rmp_serde::from_slice(&bytes).unwrap();
+    assert_eq!(back, deep);
+    assert!(back.is_remote() && !deep.is_remote());
+    assert_eq!(back.outcome(), Outcome::Ran);
+    assert_eq!(back.remote_outcome(), Some(Outcome::NotSent));
+    // A second hop does not wash it out.
+    let again: RpcError = rmp_serde::from_slice(&rmp_serde::to_vec(&back).unwrap()).unwrap();
+    assert_eq!(again.remote_outcome(), Some(Outcome::NotSent));
+}
+
+#[test]
+fn an_error_decoded_inside_a_users_type_learns_its_place() {
+    #[derive(Deserialize)]
+    struct Mine(RpcError);
+    let bytes = rmp_serde::to_vec(&RpcError::not_found("no user 7")).unwrap();
+    let place = Place {
+        service: "demo.Users",
+        method: "find",
+        endpoint: Some(SocketAddr::from(([127, 0, 0, 1], 9))),
+        attempts: 2,
+        elapsed: Duration::from_millis(3),
+        outcome: None,
+    };
+    let mine: Mine = decoding_at(place, || rmp_serde::from_slice(&bytes)).unwrap();
+    assert_eq!((mine.0.service(), mine.0.method()), ("demo.Users", "find"));
+    assert_eq!((mine.0.endpoint(), mine.0.attempts()), (place.endpoint, 2));
+    let outside: Mine = rmp_serde::from_slice(&bytes).unwrap();
+    assert_eq!(outside.0.service(), "");
+}
+
+#[test]
+fn the_text_says_what_where_how_often_how_long_and_whether_it_ran() {
+    let e = RpcError::unavailable("connection reset").placed(Place {
+        service: "demo.Users@2",
+        method: "find",
+        endpoint: Some(SocketAddr::from(([10, 0, 0, 5], 9000))),
+        attempts: 2,
+        elapsed: Duration::from_millis(1250),
+        outcome: Some(Outcome::Unknown),
+    });
+    assert_eq!(
+        e.to_string(),
+        "demo.Users@2.find on 10.0.0.5:9000: unavailable: connection reset \
+         (2 attempts, 1.2s, it may have run)"
+    );
+}

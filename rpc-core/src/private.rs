@@ -1,0 +1,3 @@
+//! What generated code touches. Not for programs: it changes without notice.
+
+pub use inventory;

@@ -1,0 +1,102 @@
+//! What the attributes collect: contracts, their methods, and the impls that serve them.
+
+use crate::{RpcError, codec::Codec, invoke::BoxFuture, transport::Body};
+use std::{sync::Arc, time::Duration};
+
+/// A contract, as `#[rpc_client]` describes it.
+#[derive(Debug)]
+pub struct ServiceMeta {
+    /// `name` or `name@version`: what is registered, looked up and hashed.
+    pub registered: &'static str,
+    /// The name without the version.
+    pub name: &'static str,
+    /// The version, if the contract has one.
+    pub version: Option<&'static str>,
+    /// FNV-1a of `registered`, 64 bits.
+    pub id: u64,
+    /// The trait's doc comment.
+    pub doc: &'static str,
+    /// How arguments and results travel.
+    pub codec: Codec,
+    /// In the order of the trait.
+    pub methods: &'static [&'static MethodMeta],
+}
+
+/// One method of a contract.
+#[derive(Debug)]
+pub struct MethodMeta {
+    /// The wire name.
+    pub name: &'static str,
+    /// FNV-1a of `name`, 32 bits.
+    pub id: u32,
+    /// The method's doc comment.
+    pub doc: &'static str,
+    /// In the order of the signature.
+    pub args: &'static [ArgMeta],
+    /// The return type as written.
+    pub output: &'static str,
+    /// Whether the method may be sent again when it may have run.
+    pub idempotent: bool,
+    /// The method's own timeout, or the contract's.
+    pub timeout: Option<Duration>,
+}
+
+/// One argument of a method.
+#[derive(Debug)]
+pub struct ArgMeta {
+    /// The name that travels.
+    pub name: &'static str,
+    /// The type as written.
+    pub ty: &'static str,
+}
+
+/// A running handler; it ends with its answer.
+pub type HandlerFuture = BoxFuture<'static, HandlerAnswer>;
+
+/// What became of a request that reached its handler.
+#[derive(Debug)]
+pub enum HandlerAnswer {
+    /// The encoded `T`.
+    Ok(Body),
+    /// The encoded application error.
+    App(Body),
+    /// The handler's own `RpcError`, or an answer that could not be encoded.
+    Error(RpcError),
+    /// The arguments do not decode; no user code ran.
+    BadArguments(RpcError),
+}
+
+/// An instance together with the contract it serves.
+pub trait BoundService: Send + Sync {
+    /// The contract.
+    fn meta(&self) -> &'static ServiceMeta;
+
+    /// Starts the method with this index in `meta().methods`. The future does nothing before its
+    /// first poll.
+    fn call(&self, method: usize, body: Body, codec: Codec) -> HandlerFuture;
+}
+
+/// What `init` functions take: a value that was given to the server with `.provide(..)`.
+#[derive(Debug)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// For tests: a shared value without a server.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> std::ops::Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

@@ -1,0 +1,26 @@
+//! The wire protocol, version 1: `docs/protocol.md` in code.
+
+/// The highest protocol version that this crate speaks.
+pub const VERSION: u8 = 1;
+
+/// FNV-1a, 64 bits: the id of a service (protocol, section 3).
+pub const fn fnv1a_64(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
+/// FNV-1a, 32 bits: the id of a method within its service (protocol, section 3).
+pub const fn fnv1a_32(bytes: &[u8]) -> u32 {
+    let mut hash = 0x811c_9dc5u32;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u32).wrapping_mul(0x0100_0193);
+        i += 1;
+    }
+    hash
+}
