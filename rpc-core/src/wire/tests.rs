@@ -77,9 +77,8 @@ fn reasons_keep_their_numbers_and_unknown_ones_their_half() {
 }
 
 fn entry() -> impl Strategy<Value = MetadataEntry> {
-    ("[a-z]{0,20}", "\\PC{0,40}", any::<bool>()).prop_map(|(key, value, propagates)| {
-        MetadataEntry { key, value, propagates }
-    })
+    ("[a-z]{0,20}", "\\PC{0,40}", any::<bool>())
+        .prop_map(|(key, value, propagates)| MetadataEntry { key, value, propagates })
 }
 
 proptest! {
