@@ -80,9 +80,7 @@ impl Codec {
     ) -> Result<(), RpcError> {
         let serializer = rmp_serde::Serializer::new(Append(out)).with_bytes(BytesMode::ForceAll);
         let done = match self {
-            Self::Named => {
-                value.serialize(&mut serializer.with_struct_map().with_human_readable())
-            }
+            Self::Named => value.serialize(&mut serializer.with_struct_map().with_human_readable()),
             Self::Compact => value.serialize(&mut { serializer }),
         };
         done.map_err(|error| explain::encode::<T>(&error))

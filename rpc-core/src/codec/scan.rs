@@ -47,7 +47,10 @@ impl fmt::Display for Fault {
                 write!(f, "the message of {length} bytes ends within the value at byte {at}")
             }
             Self::Claim { at, what, claims, left } => {
-                write!(f, "{what} at byte {at} claims a length of {claims}, but {left} bytes follow")
+                write!(
+                    f,
+                    "{what} at byte {at} claims a length of {claims}, but {left} bytes follow"
+                )
             }
             Self::Deep { at } => {
                 write!(f, "the message nests deeper than {MAX_DEPTH} levels at byte {at}")
