@@ -1,4 +1,4 @@
-//! Values to bytes and back: MessagePack through `rmp-serde`, guarded against hostile input.
+//! Values to bytes and back: `MessagePack` through `rmp-serde`, guarded against hostile input.
 //!
 //! Bytes from a peer are first [scanned](scan): one pass without recursion or allocation that
 //! refuses what no honest peer sends. Then `rmp-serde` decodes them under a guard of ours that

@@ -2,6 +2,7 @@
 //!
 //! Every row names a change between an `Old` and a `New` type. The bytes are what each writes in
 //! each codec; a release that writes or reads them differently breaks peers that are running.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(missing_docs, dead_code, reason = "the types of tests explain themselves")]
 
 use rpc_core::codec::{

@@ -1,4 +1,5 @@
 //! Messages made to crash the reader: each is refused with a text, on a 2 MiB stack, in any build.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(missing_docs, dead_code, reason = "the types of tests explain themselves")]
 
 use rpc_core::{

@@ -3,6 +3,7 @@
 //! Each case runs in a process of its own, because the peak of a process never falls: the test
 //! starts its own program again, with the case in the environment.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(missing_docs, reason = "the types of tests explain themselves")]
 
 use rpc_core::codec::Codec;

@@ -1,4 +1,5 @@
 //! Whatever the bytes are, the codec answers; and whatever it writes, it accepts.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(missing_docs, reason = "the types of tests explain themselves")]
 
 use proptest::{collection::vec, prelude::*};
@@ -116,7 +117,7 @@ fn record() -> impl Strategy<Value = Record> {
         .prop_map(|(record, next)| Record { next, ..record })
 }
 
-/// Bytes that are more often MessagePack than chance would have it.
+/// Bytes that are more often a message than chance would have it.
 fn plausible() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => (0x80_u8..0xa0).prop_map(|byte| vec![byte]),

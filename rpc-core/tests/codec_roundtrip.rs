@@ -1,4 +1,5 @@
 //! What comes back as it was sent, in either codec, and what is known not to.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(missing_docs, reason = "the types of tests explain themselves")]
 
 use rpc_core::codec::{Codec, scan, skip};
@@ -28,7 +29,9 @@ fn returns<T: Serialize + DeserializeOwned + PartialEq + Debug>(codec: Codec, va
 }
 
 fn both<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
-    BOTH.into_iter().for_each(|codec| returns(codec, value));
+    for codec in BOTH {
+        returns(codec, value);
+    }
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn structs_and_enums() {
     both(&HashMap::from([("a".to_owned(), Some(Shape::Line(1, 2)))]));
 }
 
-/// MessagePack has one nil.
+/// There is one nil on the wire.
 #[test]
 fn options_in_options_are_lost() {
     for codec in BOTH {

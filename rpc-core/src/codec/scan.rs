@@ -3,7 +3,7 @@
 use crate::{RpcError, defaults::MAX_DEPTH};
 use std::fmt;
 
-/// Checks that `bytes` are one whole MessagePack value, nested at most
+/// Checks that `bytes` are one whole `MessagePack` value, nested at most
 /// [`MAX_DEPTH`] levels.
 ///
 /// # Errors
