@@ -113,7 +113,9 @@ impl Route {
             progress.last = Some((connection, error.clone()));
             match verdict {
                 Verdict::Move => {}
-                Verdict::Retry if progress.retries > 0 && self.may_help(&attempt.ended, &progress) => {
+                Verdict::Retry
+                    if progress.retries > 0 && self.may_help(&attempt.ended, &progress) =>
+                {
                     progress.retries -= 1;
                 }
                 _ => return Err(self.place(&call, &progress, error)),
@@ -296,7 +298,9 @@ fn too_large(length: usize, limit: u32) -> Attempt {
 fn ended(ending: Ending, connection: &Connection) -> Attempt {
     match ending {
         Ending::Answer { kind, flags: _, codec, body } => match kind {
-            Kind::Reply => Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) },
+            Kind::Reply => {
+                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) }
+            }
             Kind::AppError => {
                 Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::App(body), codec)) }
             }

@@ -1,11 +1,7 @@
 //! The client: a cheap handle that makes proxies.
 
 use crate::{
-    balance::Balance,
-    builder::ClientBuilder,
-    call::Route,
-    cluster::Cluster,
-    timekeeper::Timekeeper,
+    balance::Balance, builder::ClientBuilder, call::Route, cluster::Cluster, timekeeper::Timekeeper,
 };
 use dashmap::DashMap;
 use rpc_core::{
@@ -142,9 +138,7 @@ impl Client {
         let mut cold = Vec::new();
         for cluster in clusters {
             let mut published = cluster.published();
-            let warm = async {
-                while cluster.ready() == 0 && published.changed().await.is_ok() {}
-            };
+            let warm = async { while cluster.ready() == 0 && published.changed().await.is_ok() {} };
             let _ = tokio::time::timeout_at(until, warm).await;
             if cluster.ready() == 0 {
                 cold.push(format!(
@@ -228,8 +222,7 @@ impl Drop for InFlight<'_> {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services: Vec<_> =
-            self.inner.clusters.iter().map(|c| c.service.to_string()).collect();
+        let services: Vec<_> = self.inner.clusters.iter().map(|c| c.service.to_string()).collect();
         f.debug_struct("Client").field("services", &services).finish_non_exhaustive()
     }
 }

@@ -57,7 +57,11 @@ pub(crate) struct Picks {
 
 impl Cluster {
     /// Starts to follow a service. Called within the client's runtime.
-    pub(crate) fn start(shared: &Arc<Shared>, service: &str, subscription: Subscription) -> Arc<Self> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        service: &str,
+        subscription: Subscription,
+    ) -> Arc<Self> {
         let view = subscription.current();
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
@@ -176,9 +180,9 @@ impl Task {
         });
         for addr in self.wanted(&view.instances) {
             let instance = &view.instances[&addr];
-            self.endpoints
-                .entry(addr)
-                .or_insert_with(|| Endpoint::start(&self.shared, Arc::clone(instance), &self.changed));
+            self.endpoints.entry(addr).or_insert_with(|| {
+                Endpoint::start(&self.shared, Arc::clone(instance), &self.changed)
+            });
         }
         self.publish(&view);
     }

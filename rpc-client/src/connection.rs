@@ -7,7 +7,7 @@ mod reader;
 mod slots;
 mod vigil;
 
-pub(crate) use dial::{DialError, dial};
+pub(crate) use dial::dial;
 pub(crate) use slots::{Arrival, Refused, Waiter};
 pub(crate) use vigil::now_ms;
 
@@ -18,7 +18,7 @@ use rpc_core::{
     discovery::InstanceId,
     service::MethodMeta,
     transport::{Body, Ended, Link, Message},
-    wire::{Header, Kind, RequestHead, flag, put_frame, put_signal},
+    wire::{Header, Kind, RequestHead, clock_ms, flag, put_frame, put_signal},
 };
 use slots::Slots;
 use std::{
@@ -193,8 +193,7 @@ impl Connection {
             service: request.service,
             method: request.method.id,
             remaining_ms: ceil_ms(request.deadline.saturating_duration_since(request.now)),
-            // The peer's clock arithmetic is modulo 2^32.
-            sent_ms: request.now.saturating_duration_since(self.began).as_millis() as u32,
+            sent_ms: clock_ms(request.now.saturating_duration_since(self.began)),
             trace: request.trace,
         };
         let header = Header {
@@ -264,7 +263,7 @@ impl Connection {
         head.put(&mut encoded);
         encoded.extend_from_slice(metadata);
         waiter.partly_sent();
-        let send = async {
+        let sending = async {
             let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
             if body.len() > base && self.link.credit().wait_greeted().await.is_err() {
                 return Err(Ended::Closed);
@@ -278,7 +277,7 @@ impl Connection {
         tokio::select! {
             biased;
             arrival = &mut *waiter => Some(self.judge(waiter, arrival)),
-            sent = send => match sent {
+            sent = sending => match sent {
                 Ok(Ok(end)) => {
                     waiter.sent(end);
                     None

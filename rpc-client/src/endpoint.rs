@@ -41,7 +41,11 @@ struct State {
 
 impl Endpoint {
     /// An endpoint that begins to dial.
-    pub(crate) fn start(shared: &Arc<Shared>, instance: Arc<Instance>, changed: &OnChange) -> Arc<Self> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        instance: Arc<Instance>,
+        changed: &OnChange,
+    ) -> Arc<Self> {
         let stop = CancellationToken::new();
         let endpoint = Arc::new(Self {
             addr: instance.addr,

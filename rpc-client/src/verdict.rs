@@ -36,10 +36,9 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
     let if_idempotent = if idempotent { Verdict::Retry } else { Verdict::Stop };
     match ended {
         Ended::NotSent | Ended::Answered(Reason::Draining, _) => Verdict::Move,
-        Ended::Answered(
-            Reason::Overloaded | Reason::UnknownService | Reason::UnknownMethod,
-            _,
-        ) => Verdict::Retry,
+        Ended::Answered(Reason::Overloaded | Reason::UnknownService | Reason::UnknownMethod, _) => {
+            Verdict::Retry
+        }
         Ended::Answered(Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted)
         | Ended::Unknown => if_idempotent,
         Ended::Answered(..) | Ended::Application | Ended::Final => Verdict::Stop,

@@ -19,9 +19,11 @@ mod proxy;
 mod args;
 mod handler;
 mod reply;
-mod service;
+#[doc(hidden)]
+pub mod service;
 
-mod invoke;
+#[doc(hidden)]
+pub mod invoke;
 
 mod context;
 mod options;

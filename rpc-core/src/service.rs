@@ -1,5 +1,8 @@
 //! What the attributes collect: contracts, their methods, and the impls that serve them.
 
+mod contracts;
+pub use contracts::{Contract, contracts};
+
 use crate::{RpcError, codec::Codec, invoke::BoxFuture, transport::Body};
 use std::{sync::Arc, time::Duration};
 
