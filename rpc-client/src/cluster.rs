@@ -84,7 +84,7 @@ impl Cluster {
             _over: over.drop_guard(),
         };
         let end = shared.end.clone();
-        shared.tasks.spawn(async move {
+        shared.dialer.tasks.spawn(async move {
             end.run_until_cancelled_owned(task.run()).await;
         });
         cluster
