@@ -9,8 +9,8 @@ pub use crate::{
     handler::{Handler, Request, ServiceDef, answer, args, bind, handle, without_args},
     reply::{Reply, returns},
     service::{
-        ArgMeta, Make, MethodMeta, Probe, Registration, ServiceMeta, ViaDefault, ViaNothing, check,
-        init, method, method_id, service_id,
+        ArgMeta, Contract, Make, MethodMeta, Probe, Registration, ServiceMeta, ViaDefault,
+        ViaNothing, check, init, method, method_id, service_id,
     },
 };
 pub use inventory;
