@@ -5,7 +5,7 @@ use rmp::Marker;
 use rmp_serde::{decode, encode};
 use std::{any::type_name, borrow::Cow};
 
-/// A value that its `Serialize` or MessagePack refuses.
+/// A value that its `Serialize` or `MessagePack` refuses.
 #[cold]
 pub(super) fn encode<T: ?Sized>(error: &encode::Error) -> RpcError {
     RpcError::internal(format!("cannot encode a {}: {error}", type_name::<T>()))

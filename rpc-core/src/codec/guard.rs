@@ -14,7 +14,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, Visitor},
 };
-use visitor::{Role, Watch};
+use visitor::{Leaf, Role, Watch};
 
 /// Reads a `T` from all of `bytes`.
 #[inline]
@@ -23,12 +23,14 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8], human: bool) ->
     let mut inner = rmp_serde::Deserializer::from_read_ref(bytes);
     // One more than the limit: it refuses when it has counted down to zero.
     inner.set_max_depth(MAX_DEPTH + 1);
-    let value = T::deserialize(Guard { inner: &mut inner, place: limits.start() })?;
-    // The reader cannot be asked where it stands, only whether it can go on.
-    match de::IgnoredAny::deserialize(&mut inner) {
-        Err(Error::InvalidMarkerRead(_)) => Ok(value),
-        _ => Err(de::Error::custom("the type leaves a part of the value unread")),
+    let result = T::deserialize(Guard { inner: &mut inner, place: limits.start() });
+    if result.is_ok() {
+        // The reader cannot be asked where it stands, only whether it can go on.
+        let Err(Error::InvalidMarkerRead(_)) = inner.deserialize_bool(de::IgnoredAny) else {
+            return Err(de::Error::custom("the type leaves a part of the value unread"));
+        };
     }
+    result
 }
 
 /// A deserializer under the limits.
@@ -37,7 +39,7 @@ struct Guard<'g, D> {
     place: Place<'g>,
 }
 
-/// Methods whose visitor can meet a scalar at most: `rmp-serde` refuses all else by itself.
+/// Methods for which `rmp-serde` itself refuses all but scalars.
 macro_rules! scalars {
     ($($method:ident)*) => {$(
         #[inline]
@@ -47,7 +49,18 @@ macro_rules! scalars {
     )*};
 }
 
-/// Methods for which `rmp-serde` looks at what comes, and may find a sequence or a map.
+/// Methods for which `rmp-serde` takes whatever comes, although one value without values in it is
+/// asked for. Only that is let through.
+macro_rules! leaves {
+    ($($method:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            self.inner.$method(Leaf(visitor))
+        }
+    )*};
+}
+
+/// Methods that ask for values in a value, or take whatever comes.
 macro_rules! watched {
     ($($method:ident: $role:ident)*) => {$(
         #[inline]
@@ -67,18 +80,18 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
         deserialize_f32 deserialize_f64
     }
 
+    leaves! {
+        deserialize_char deserialize_str deserialize_string
+        deserialize_unit deserialize_identifier
+    }
+
     watched! {
         deserialize_any: Elements
-        deserialize_char: Elements
-        deserialize_str: Elements
-        deserialize_string: Elements
         deserialize_bytes: Bytes
         deserialize_byte_buf: Bytes
         deserialize_option: Elements
-        deserialize_unit: Elements
         deserialize_seq: Elements
         deserialize_map: Elements
-        deserialize_identifier: Elements
         deserialize_ignored_any: Elements
     }
 

@@ -3,7 +3,7 @@
 use crate::{RpcError, defaults::MAX_DEPTH};
 use std::fmt;
 
-/// Checks that `bytes` are one whole MessagePack value, nested at most
+/// Checks that `bytes` are one whole `MessagePack` value, nested at most
 /// [`MAX_DEPTH`] levels.
 ///
 /// # Errors
@@ -47,7 +47,10 @@ impl fmt::Display for Fault {
                 write!(f, "the message of {length} bytes ends within the value at byte {at}")
             }
             Self::Claim { at, what, claims, left } => {
-                write!(f, "{what} at byte {at} claims a length of {claims}, but {left} bytes follow")
+                write!(
+                    f,
+                    "{what} at byte {at} claims a length of {claims}, but {left} bytes follow"
+                )
             }
             Self::Deep { at } => {
                 write!(f, "the message nests deeper than {MAX_DEPTH} levels at byte {at}")

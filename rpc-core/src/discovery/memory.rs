@@ -159,7 +159,7 @@ impl Shared {
     fn set(&self, change: impl FnOnce(&mut Condition)) {
         let mut condition = self.condition();
         change(&mut condition);
-        for mut known in self.services.iter_mut() {
+        for known in &self.services {
             known.publish(&condition);
         }
         self.registration.send_if_modified(|state| {

@@ -22,7 +22,7 @@ pub(super) struct Entries<'g, A> {
 impl<'g, A> Entries<'g, A> {
     #[inline]
     fn seed<S>(&self, seed: S) -> Seed<'g, S> {
-        Seed { seed, place: self.place, element: self.elements }
+        Seed { real: seed, place: self.place, element: self.elements }
     }
 }
 
@@ -73,7 +73,7 @@ impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Variants<'g, A> {
         self,
         seed: S,
     ) -> Result<(S::Value, Self::Variant), A::Error> {
-        let seed = Seed { seed, place: self.place, element: false };
+        let seed = Seed { real: seed, place: self.place, element: false };
         let (variant, inner) = self.inner.variant_seed(seed)?;
         Ok((variant, Variants { inner, place: self.place }))
     }
@@ -89,7 +89,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variants<'_, A> {
 
     #[inline]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, A::Error> {
-        self.inner.newtype_variant_seed(Seed { seed, place: self.place, element: false })
+        self.inner.newtype_variant_seed(Seed { real: seed, place: self.place, element: false })
     }
 
     #[inline]
@@ -110,7 +110,7 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variants<'_, A> {
 
 /// A seed under the limits.
 struct Seed<'g, S> {
-    seed: S,
+    real: S,
     place: Place<'g>,
     element: bool,
 }
@@ -123,6 +123,6 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, S> {
         if self.element {
             self.place.charge_element::<S::Value, _>()?;
         }
-        self.seed.deserialize(Guard { inner, place: self.place })
+        self.real.deserialize(Guard { inner, place: self.place })
     }
 }

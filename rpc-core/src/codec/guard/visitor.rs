@@ -29,41 +29,53 @@ pub(super) struct Watch<'g, V> {
     pub(super) role: Role,
 }
 
+/// A visitor for a value without values in it.
+pub(super) struct Leaf<V>(pub(super) V);
+
+/// What a visitor does with a value without values in it: whatever the real one does.
 macro_rules! forward {
-    ($($method:ident: $type:ty,)*) => {$(
+    ($real:tt) => {
+        type Value = V::Value;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.$real.expecting(f)
+        }
+
+        forward! {
+            $real:
+            visit_bool(bool)
+            visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128)
+            visit_u8(u8) visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128)
+            visit_f32(f32) visit_f64(f64)
+            visit_char(char)
+            visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
+            visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+        }
+
+        #[inline]
+        fn visit_none<E: Error>(self) -> Result<V::Value, E> {
+            self.$real.visit_none()
+        }
+
+        #[inline]
+        fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
+            self.$real.visit_unit()
+        }
+    };
+    ($real:tt: $($method:ident($type:ty))*) => {$(
         #[inline]
         fn $method<E: Error>(self, value: $type) -> Result<V::Value, E> {
-            self.visitor.$method(value)
+            self.$real.$method(value)
         }
     )*};
 }
 
+impl<'de, V: Visitor<'de>> Visitor<'de> for Leaf<V> {
+    forward!(0);
+}
+
 impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.expecting(f)
-    }
-
-    forward! {
-        visit_bool: bool,
-        visit_i8: i8, visit_i16: i16, visit_i32: i32, visit_i64: i64, visit_i128: i128,
-        visit_u8: u8, visit_u16: u16, visit_u32: u32, visit_u64: u64, visit_u128: u128,
-        visit_f32: f32, visit_f64: f64,
-        visit_char: char,
-        visit_str: &str, visit_borrowed_str: &'de str, visit_string: String,
-        visit_bytes: &[u8], visit_borrowed_bytes: &'de [u8], visit_byte_buf: Vec<u8>,
-    }
-
-    #[inline]
-    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_none()
-    }
-
-    #[inline]
-    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.visitor.visit_unit()
-    }
+    forward!(visitor);
 
     #[inline]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
