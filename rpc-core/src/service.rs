@@ -12,6 +12,9 @@ pub use init::{Probe, ViaDefault, ViaNothing, init};
 pub use provide::{FromProvided, Instance, Provided, Shared};
 pub use registration::{Make, Registration, registrations};
 
+mod contracts;
+pub use contracts::{Contract, contracts};
+
 use crate::{RpcError, codec::Codec, invoke::BoxFuture, transport::Body};
 use std::time::Duration;
 

@@ -1,5 +1,31 @@
 //! What both ends of a connection are made of. For `rpc-client` and `rpc-server`; no stability.
+//!
+//! [`Link`] is the sending half that calls and replies share: an [`Outbox`] and the credit for
+//! large bodies. [`ReadBuffer`] and [`Assembly`] are the receiving half. [`DelayMeter`] turns the
+//! senders' clock readings into time lost on the way.
 
+mod assembly;
 mod body;
+mod credit;
+mod delay;
+mod link;
+mod outbox;
+mod read_buffer;
+mod socket;
 
+pub use assembly::{Assembly, Progress};
 pub use body::Body;
+pub use credit::{BodyWindow, CreditError, SendCredit};
+pub use delay::DelayMeter;
+pub use link::{Link, Message};
+pub use outbox::{Ended, Outbox, Sent};
+pub use read_buffer::ReadBuffer;
+pub use socket::configure;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex that guards plain data: a panic elsewhere leaves nothing half-done behind, since
+/// no user code ever runs under a lock of ours.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

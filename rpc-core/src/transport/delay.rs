@@ -1,0 +1,85 @@
+//! Time that a request lost on the way, without comparing two machines' clocks.
+//!
+//! Each request carries its sender's clock, counted from the sender's preface. The smallest recent
+//! difference to the receiver's own clock is taken for no delay at all; what a request has above
+//! that, it spent in buffers, on the network, or in front of a process that stood still.
+
+use std::time::Duration;
+
+/// Measures the delay of one connection's requests.
+#[derive(Debug, Default)]
+pub struct DelayMeter {
+    /// Smallest difference of the current and of the previous period, in ms; it can be negative.
+    current: Option<i64>,
+    previous: Option<i64>,
+    period: u64,
+}
+
+impl DelayMeter {
+    /// The smallest difference is forgotten after one to two periods, since clocks drift apart.
+    const PERIOD_MS: u64 = 30_000;
+
+    /// The delay of a request that was sent at `sent_ms` on the peer's clock and read at `now` on
+    /// ours, both counted from the peer's preface.
+    pub fn excess(&mut self, now: Duration, sent_ms: u32) -> Duration {
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let period = now_ms / Self::PERIOD_MS;
+        if period != self.period {
+            self.previous = if period == self.period + 1 { self.current } else { None };
+            // A gap of more than a period leaves the last known figure as the only one there is.
+            self.previous = self.previous.or(self.current);
+            self.current = None;
+            self.period = period;
+        }
+        // The peer's clock is 32 bits wide and comes around after 49 days, so compare modulo.
+        let difference = i64::from(crate::wire::clock_ms(now).wrapping_sub(sent_ms).cast_signed());
+        let least = self.current.map_or(difference, |least| least.min(difference));
+        self.current = Some(least);
+        let base = self.previous.map_or(least, |previous| previous.min(least));
+        Duration::from_millis(u64::try_from(difference - base).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn only_what_exceeds_the_smallest_difference_counts() {
+        let mut meter = DelayMeter::default();
+        assert_eq!(meter.excess(ms(10), 7), ms(0));
+        assert_eq!(meter.excess(ms(20), 18), ms(0), "a smaller difference is the new zero");
+        assert_eq!(meter.excess(ms(5_030), 28), ms(5_000), "stood still for five seconds");
+        assert_eq!(meter.excess(ms(5_040), 5_038), ms(0));
+    }
+
+    #[test]
+    fn the_first_request_after_a_long_rest_is_compared_with_the_last_known_figure() {
+        let mut meter = DelayMeter::default();
+        meter.excess(ms(10), 10);
+        assert_eq!(meter.excess(ms(200_000), 195_000), ms(5_000));
+    }
+
+    #[test]
+    fn clocks_that_drift_are_followed() {
+        let mut meter = DelayMeter::default();
+        for step in 0..1000u64 {
+            let now = step * 1000;
+            // The sender's clock loses a millisecond each ten seconds.
+            let sent = u32::try_from(now - now / 10_000).unwrap();
+            assert!(meter.excess(ms(now), sent) <= ms(7));
+        }
+    }
+
+    #[test]
+    fn the_peers_clock_may_come_around() {
+        let mut meter = DelayMeter::default();
+        let before = u64::from(u32::MAX) - 5;
+        meter.excess(ms(before), u32::MAX - 5);
+        assert_eq!(meter.excess(ms(before + 10), 4), ms(0));
+    }
+}

@@ -1,0 +1,206 @@
+//! The sending half of a connection, as calls, replies and the reader share it.
+
+use super::{CreditError, Ended, Outbox, ReadBuffer, SendCredit};
+use crate::{
+    defaults,
+    wire::{Header, Kind, flag, put_frame},
+};
+use socket2::SockRef;
+use std::io::{self, Read};
+use tokio::{io::Interest, net::TcpStream};
+
+/// One connection's socket, outbox and credit.
+#[derive(Debug)]
+pub struct Link {
+    stream: TcpStream,
+    outbox: Outbox,
+    credit: SendCredit,
+}
+
+/// A request, reply or application error, encoded and ready to travel.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Kind, flags without [`flag::CHUNKED`], aux and call id.
+    pub header: Header,
+    /// What its kind says before the body: a request's head; nothing for others.
+    pub head: &'a [u8],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl Message<'_> {
+    /// Whether it needs credit.
+    pub fn is_large(&self) -> bool {
+        self.body.len() > defaults::SMALL_BODY as usize
+    }
+
+    /// Appends it as one frame; for messages that are not large.
+    #[inline]
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put_frame(out, self.header, |out| {
+            out.extend_from_slice(self.head);
+            out.extend_from_slice(self.body);
+        });
+    }
+}
+
+impl Link {
+    /// A link over a connected socket.
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, outbox: Outbox::new(), credit: SendCredit::new() }
+    }
+
+    /// The socket, to read from.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Reads what is there into `buffer`; 0 at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped while it waits, nothing was read.
+    pub async fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            let room = buffer.room();
+            let mut short = None;
+            let read = self.stream.try_io(Interest::READABLE, || {
+                let count = (&*SockRef::from(&self.stream)).read(room)?;
+                // A read that does not fill its room has emptied the socket. Saying so at once
+                // spares the read that would only find that out; on systems that report readiness
+                // by edges, more that arrives is reported again.
+                if cfg!(target_os = "linux") && count > 0 && count < room.len() {
+                    short = Some(count);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(count)
+            });
+            let count = match (read, short) {
+                (Ok(count), _) | (Err(_), Some(count)) => count,
+                (Err(e), None) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                (Err(e), None) => return Err(e),
+            };
+            buffer.filled(count);
+            return Ok(count);
+        }
+    }
+
+    /// The bytes to send.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The credit for large bodies.
+    pub fn credit(&self) -> &SendCredit {
+        &self.credit
+    }
+
+    /// Appends frames that need no credit and sees to it that they are written.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended::Closed`].
+    pub fn send(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Ended> {
+        if self.outbox.append(write)?.owner {
+            self.outbox.write_or_leave(&self.stream);
+        }
+        Ok(())
+    }
+
+    /// Sends a large message piece by piece, as credit comes, and returns the position after its
+    /// last byte.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended::Sealed`] when a request came too late, [`Ended::Closed`] when the connection ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, the peer waits for the rest: send a cancel for a request; a reply must be
+    /// sent to its end.
+    pub async fn send_large(&self, message: Message<'_>) -> Result<u64, Ended> {
+        let window = self.credit.open(message.header.id);
+        let total = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
+        let mut rest = message.body;
+        let mut first = true;
+        loop {
+            let length = window.take(rest.len()).await.map_err(|CreditError| Ended::Closed)?;
+            let (piece, later) = rest.split_at(length);
+            rest = later;
+            let put = |out: &mut Vec<u8>| {
+                let header = if first {
+                    Header { flags: message.header.flags | flag::CHUNKED, ..message.header }
+                } else {
+                    Header { kind: Kind::Data, flags: 0, aux: 0, id: message.header.id }
+                };
+                put_frame(out, header, |out| {
+                    if first {
+                        out.extend_from_slice(message.head);
+                        out.extend_from_slice(&total.to_le_bytes());
+                    }
+                    out.extend_from_slice(piece);
+                });
+            };
+            let request = first && message.header.kind == Kind::Request;
+            let sent = if request { self.request(put).await? } else { self.outbox.append(put)? };
+            if sent.owner {
+                self.outbox.write_or_leave(&self.stream);
+            }
+            if rest.is_empty() {
+                return Ok(sent.end);
+            }
+            first = false;
+        }
+    }
+
+    /// Appends a request, waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended::Sealed`] or [`Ended::Closed`], never [`Ended::Full`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, nothing was appended.
+    pub async fn request(&self, mut write: impl FnMut(&mut Vec<u8>)) -> Result<super::Sent, Ended> {
+        loop {
+            match self.outbox.append_request(&mut write) {
+                Err(Ended::Full) => self.outbox.room().await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Runs the task that writes what the socket refused, until the connection ends.
+    pub async fn flush(&self) {
+        if self.outbox.flusher(&self.stream).await.is_err() {
+            // What the peer has sent can still be read; then the reader sees the end.
+            self.shutdown();
+        }
+    }
+
+    /// Ends everything that is sent; the position that reached the kernel.
+    pub fn close(&self) -> u64 {
+        self.credit.close();
+        self.outbox.close()
+    }
+
+    /// Shuts the socket down in both directions: the reader sees the end of the stream.
+    pub fn shutdown(&self) {
+        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Says that nothing more will be sent; the peer may still send.
+    ///
+    /// # Errors
+    ///
+    /// When the socket is gone already.
+    pub fn half_close(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+    }
+}
