@@ -16,8 +16,9 @@ pub mod __private;
 
 mod proxy;
 
-mod args;
 mod handler;
+
+mod args;
 mod reply;
 #[doc(hidden)]
 pub mod service;
@@ -42,7 +43,7 @@ pub use context::{CallContext, TraceId, spawn};
 pub use error::{Outcome, Result, RpcCode, RpcError};
 #[doc(hidden)]
 pub use error::{Place, decoding_at};
-pub use invoke::{Call, EncodeArgs, Invoke, Reply as RawReply};
+pub use invoke::{Answer, BoxFuture, Call, EncodeArgs, Invoke, Reply as RawReply};
 pub use options::{CallOptions, MetadataEntry};
 pub use proxy::{Proxy, RpcProxy};
 pub use rpc_macros::{rpc_client, rpc_service};

@@ -1,6 +1,12 @@
 //! The client half of a call: a generated client's connection to whatever carries its calls.
 
-use crate::{CallOptions, Invoke, service::ServiceMeta};
+use crate::{
+    CallContext, CallOptions, Invoke, RpcError,
+    args::write::{Writer, Written},
+    invoke::Call,
+    reply::Reply,
+    service::{MethodMeta, ServiceMeta},
+};
 use std::{fmt, sync::Arc};
 
 /// What a generated client holds: who carries its calls, and the options they have.
@@ -21,6 +27,33 @@ impl Proxy {
     pub fn with_options(&self, options: CallOptions) -> Self {
         let merged = (*self.options).clone().merged_with(options);
         Self { invoke: Arc::clone(&self.invoke), options: Arc::new(merged) }
+    }
+
+    /// Makes one call; `write` writes its arguments, once for each attempt.
+    ///
+    /// The context is read here and not when the future is polled: a future that is handed to
+    /// another task still belongs to the handler that made it.
+    #[doc(hidden)]
+    pub fn call<'a, R, F>(
+        &'a self,
+        service: &'static ServiceMeta,
+        method: &'static MethodMeta,
+        write: F,
+    ) -> impl Future<Output = R> + Send + use<'a, R, F>
+    where
+        R: Reply,
+        F: FnMut(&mut Writer<'_>) -> Result<(), RpcError> + Send,
+    {
+        let context = CallContext::current();
+        async move {
+            let mut args = Written { method, write };
+            let options = &*self.options;
+            let call = Call { service, method, args: &mut args, options, context };
+            match self.invoke.invoke(call).await {
+                Ok(reply) => R::from_reply(reply, service, method),
+                Err(error) => R::failed(error),
+            }
+        }
     }
 }
 

@@ -1,10 +1,22 @@
 //! What the attributes collect: contracts, their methods, and the impls that serve them.
+//!
+//! For `rpc-client`, `rpc-server` and generated code; no stability.
+
+mod check;
+mod init;
+mod provide;
+mod registration;
+
+pub use check::{check, method, method_id, service_id};
+pub use init::{Probe, ViaDefault, ViaNothing, init};
+pub use provide::{FromProvided, Instance, Provided, Shared};
+pub use registration::{Make, Registration, registrations};
 
 mod contracts;
 pub use contracts::{Contract, contracts};
 
 use crate::{RpcError, codec::Codec, invoke::BoxFuture, transport::Body};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// A contract, as `#[rpc_client]` describes it.
 #[derive(Debug)]
@@ -76,30 +88,9 @@ pub trait BoundService: Send + Sync {
 
     /// Starts the method with this index in `meta().methods`. The future does nothing before its
     /// first poll.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such method.
     fn call(&self, method: usize, body: Body, codec: Codec) -> HandlerFuture;
-}
-
-/// What `init` functions take: a value that was given to the server with `.provide(..)`.
-#[derive(Debug)]
-pub struct Shared<T>(Arc<T>);
-
-impl<T> Shared<T> {
-    /// For tests: a shared value without a server.
-    pub fn new(value: T) -> Self {
-        Self(Arc::new(value))
-    }
-}
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T> std::ops::Deref for Shared<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
 }
