@@ -7,7 +7,7 @@ pub use crate::{
     },
     codec::Codec,
     handler::{Handler, Request, ServiceDef, answer, args, bind, handle, without_args},
-    reply::{Reply, returns},
+    reply::Reply,
     service::{
         ArgMeta, Make, MethodMeta, Probe, Registration, ServiceMeta, ViaDefault, ViaNothing, check,
         init, method, method_id, service_id,

@@ -77,9 +77,6 @@ impl<T: Value, E: Fault> Reply for Result<T, E> {
     }
 }
 
-/// The return type of a method, checked where the user wrote it.
-pub const fn returns<R: Reply>() {}
-
 /// A value that a method can return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be the result of an rpc method",

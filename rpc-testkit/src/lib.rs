@@ -1,1 +1,4 @@
-//! placeholder
+//! Faults for integration tests: throw-away ZooKeeper servers, a TCP chaos proxy.
+
+pub mod proxy;
+pub mod zookeeper;

@@ -5,7 +5,7 @@ mod metadata;
 mod served;
 
 use super::Contract;
-use crate::{method::Method, paths};
+use crate::paths;
 use proc_macro2::TokenStream;
 use quote::quote;
 
@@ -13,14 +13,13 @@ use quote::quote;
 ///
 /// Output: the trait with `Send` futures and its hidden function, `struct GreeterClient`, and in
 /// an unnamed const, where nothing of it can clash with the user's names: the contract's
-/// description, checks, and the impls for `GreeterClient` and `Arc<T>`.
+/// description and the impls for `GreeterClient` and `Arc<T>`.
 pub(super) fn expand(contract: &Contract) -> TokenStream {
     let cfgs = &contract.cfgs;
     let import = paths::import();
     let item = served::item(contract);
     let client = client::item(contract);
     let description = metadata::description(contract);
-    let checks = contract.methods.iter().map(check_output);
     let impls = client::impls(contract);
     quote! {
         #item
@@ -30,19 +29,7 @@ pub(super) fn expand(contract: &Contract) -> TokenStream {
         const _: () = {
             #import
             #description
-            #(#checks)*
             #impls
         };
-    }
-}
-
-/// Input: a method that returns `R`. Output: the requirement that `R` is a result that can travel,
-/// at the place where the user wrote it.
-fn check_output(method: &Method) -> TokenStream {
-    let Method { cfgs, output, .. } = method;
-    let span = paths::glue(syn::spanned::Spanned::span(output));
-    quote::quote_spanned! {span=>
-        #(#cfgs)*
-        const _: () = __rpc::returns::<#output>();
     }
 }

@@ -13,7 +13,7 @@ use syn::{FnArg, Pat, Signature, TraitItem, spanned::Spanned};
 pub(super) fn item(contract: &Contract) -> TokenStream {
     let Contract { item, client, cfgs, .. } = contract;
     let (vis, name, proxy) = (&item.vis, &item.ident, paths::proxy());
-    let doc = format!("A client of [`{name}`], which it implements by calling a provider.");
+    let doc = format!(" A client of [`{name}`], which it implements by calling a provider.");
     quote! {
         #(#cfgs)*
         #[doc = #doc]
@@ -82,7 +82,8 @@ pub(super) fn impls(contract: &Contract) -> TokenStream {
 /// Output: a method of the client; the closure writes the arguments, once for each attempt.
 fn call(method: &Method, sig: &Signature) -> TokenStream {
     let Method { ident, wire, cfgs, this, args, .. } = method;
-    let proxy = paths::proxy();
+    let span = paths::glue(method.output.span());
+    let call = quote_spanned!(span=> ::rpc_core::Proxy::call);
     let writes = args.iter().map(|Arg { ident, ty, .. }| {
         let span = paths::glue(ty.span());
         quote_spanned!(span=> (&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
@@ -92,7 +93,7 @@ fn call(method: &Method, sig: &Signature) -> TokenStream {
         #(#cfgs)*
         #sig {
             const __METHOD: &__rpc::MethodMeta = __rpc::method(&__META, #wire);
-            #proxy::call(&#this.0, &__META, __METHOD, move |__writer| {
+            #call(&#this.0, &__META, __METHOD, move |__writer| {
                 #(#writes)*
                 ::core::result::Result::Ok(())
             })

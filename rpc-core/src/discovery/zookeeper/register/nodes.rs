@@ -115,7 +115,7 @@ impl Nodes {
         for _ in 0..ROUNDS + self.nodes.len() {
             let found = self.look(client).await?;
             let owners = found.iter().map(|(stat, _)| stat.as_ref());
-            let repairs = self.repairs(owners, me);
+            let repairs = Self::repairs(owners, me);
             if repairs.is_empty() {
                 return Ok(Watches(found.into_iter().map(|(_, watch)| watch).collect()));
             }
@@ -156,11 +156,7 @@ impl Nodes {
         Ok(found)
     }
 
-    fn repairs<'a>(
-        &self,
-        found: impl Iterator<Item = Option<&'a zk::Stat>>,
-        me: i64,
-    ) -> Vec<Repair> {
+    fn repairs<'a>(found: impl Iterator<Item = Option<&'a zk::Stat>>, me: i64) -> Vec<Repair> {
         let foreign = found.enumerate().filter_map(|(node, stat)| match stat {
             Some(stat) if stat.ephemeral_owner == me => None,
             Some(stat) => Some(Repair { node, replaces: Some(stat.version) }),
@@ -236,17 +232,32 @@ impl Nodes {
         }
     }
 
+    /// Makes the directories of nodes, all but the first of them in one round trip.
     async fn make_directories(
         &self,
         client: &zk::Client,
         repairs: &[Repair],
     ) -> Result<Option<(usize, zk::Error)>, Trouble> {
-        for repair in repairs {
-            let dir = &self.nodes[repair.node].dir;
-            match operation(client.mkdir(dir, &DIRECTORY)).await.map_err(Failure::from) {
-                Ok(()) => {}
-                Err(Failure::Refused(error)) => return Ok(Some((repair.node, error))),
-                Err(failure) => return Err(Trouble::from(failure, dir)),
+        let Some((first, others)) = repairs.split_first() else { return Ok(None) };
+        // This one makes the root as well.
+        let made = operation(client.mkdir(&self.nodes[first.node].dir, &DIRECTORY)).await;
+        let mut answers = vec![(first.node, made)];
+        let asked: Vec<_> = others
+            .iter()
+            .map(|repair| {
+                let dir = &self.nodes[repair.node].dir;
+                (repair.node, Box::pin(client.create(dir, b"", &DIRECTORY)))
+            })
+            .collect();
+        for (node, answer) in asked {
+            answers.push((node, operation(answer).await.map(drop)));
+        }
+        for (node, answer) in answers {
+            match answer.map_err(Failure::from) {
+                // Without its parent it is tried again from the beginning.
+                Ok(()) | Err(Failure::Refused(zk::Error::NodeExists | zk::Error::NoNode)) => {}
+                Err(Failure::Refused(error)) => return Ok(Some((node, error))),
+                Err(failure) => return Err(Trouble::from(failure, &self.nodes[node].dir)),
             }
         }
         Ok(None)

@@ -1,0 +1,164 @@
+//! A TCP proxy that can reset, hold up or refuse what goes through it.
+
+use socket2::SockRef;
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
+
+/// A proxy on loopback to one target. It ends when it is dropped, with all its connections.
+#[derive(Debug)]
+pub struct ChaosProxy {
+    addr: SocketAddr,
+    faults: watch::Sender<Faults>,
+    listening: watch::Receiver<bool>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Faults {
+    /// How many times all connections have been reset.
+    resets: u64,
+    blackhole: bool,
+    refuse: bool,
+}
+
+impl ChaosProxy {
+    /// Starts a proxy to `target`.
+    ///
+    /// # Errors
+    ///
+    /// If no port can be listened on.
+    pub async fn start(target: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let addr = listener.local_addr()?;
+        let (faults, seen) = watch::channel(Faults { resets: 0, blackhole: false, refuse: false });
+        let (listens, listening) = watch::channel(true);
+        let task = tokio::spawn(serve(listener, addr, target, seen, listens));
+        Ok(Self { addr, faults, listening, task })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Resets all connections, on both sides.
+    pub fn reset_all(&self) {
+        self.faults.send_modify(|faults| faults.resets += 1);
+    }
+
+    /// Holds up all bytes in both directions, and those of new connections. What was held up goes
+    /// on when it ends, as after lost packets.
+    pub fn set_blackhole(&self, blackhole: bool) {
+        self.faults.send_modify(|faults| faults.blackhole = blackhole);
+    }
+
+    /// Refuses new connections, or listens again on the same port. Returns when that holds.
+    pub async fn refuse(&self, refuse: bool) {
+        self.faults.send_modify(|faults| faults.refuse = refuse);
+        let mut listening = self.listening.clone();
+        let _ = listening.wait_for(|listening| *listening != refuse).await;
+    }
+}
+
+impl Drop for ChaosProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    addr: SocketAddr,
+    target: SocketAddr,
+    mut faults: watch::Receiver<Faults>,
+    listens: watch::Sender<bool>,
+) {
+    let mut connections = JoinSet::new();
+    let mut listener = Some(listener);
+    loop {
+        if faults.borrow_and_update().refuse {
+            listener = None;
+        } else if listener.is_none() {
+            match TcpListener::bind(addr).await {
+                Ok(bound) => listener = Some(bound),
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        }
+        listens.send_replace(listener.is_some());
+        tokio::select! {
+            accepted = accept(listener.as_ref()) => if let Ok((client, _)) = accepted {
+                connections.spawn(forward(client, target, faults.clone()));
+            },
+            Some(_) = connections.join_next() => {}
+            changed = faults.changed() => if changed.is_err() {
+                return;
+            },
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Carries one connection until an end closes it or it is reset.
+async fn forward(client: TcpStream, target: SocketAddr, mut faults: watch::Receiver<Faults>) {
+    let resets = faults.borrow().resets;
+    let mut blackhole = faults.clone();
+    if blackhole.wait_for(|faults| !faults.blackhole).await.is_err() {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(target).await else { return reset(&client) };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    let mut requests = Pump { from: client_read, to: server_write, faults: faults.clone() };
+    let mut replies = Pump { from: server_read, to: client_write, faults: faults.clone() };
+    let both = async { tokio::join!(requests.run(), replies.run()) };
+    let cut = tokio::select! {
+        _ = both => false,
+        cut = faults.wait_for(|faults| faults.resets > resets) => cut.is_ok(),
+    };
+    if cut {
+        reset(requests.from.as_ref());
+        reset(replies.from.as_ref());
+    }
+}
+
+/// Makes the close of a connection a reset.
+fn reset(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// One direction of a connection.
+struct Pump {
+    from: OwnedReadHalf,
+    to: OwnedWriteHalf,
+    faults: watch::Receiver<Faults>,
+}
+
+impl Pump {
+    async fn run(&mut self) -> io::Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count = self.from.read(&mut buffer).await?;
+            let open = self.faults.wait_for(|faults| !faults.blackhole).await.is_ok();
+            if count == 0 || !open {
+                return self.to.shutdown().await;
+            }
+            self.to.write_all(&buffer[..count]).await?;
+        }
+    }
+}
