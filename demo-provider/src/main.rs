@@ -16,11 +16,11 @@ mod room;
 mod node;
 
 use clap::Parser;
-use demo_api::{ChatClient, OrdersClient, UsersClient};
+use demo_api::UsersClient;
 use node::Node;
 use room::Room;
 use rpc_client::Client;
-use rpc_core::{RpcProxy, SetupError};
+use rpc_core::SetupError;
 use rpc_server::Server;
 use settings::Settings;
 use std::{io, process::ExitCode};
@@ -58,18 +58,17 @@ async fn serve(settings: Settings) -> Result<ExitCode, SetupError> {
         server = server.label(key, value);
     }
     let server = server.start().await?;
-    node.serves_at(server.local_addr());
+    node.serves_at(server.advertised_addr());
 
     println!("demo-provider {}, process {}", node.name(), std::process::id());
     println!("  registry {}", settings.registry);
-    for service in [ChatClient::SERVICE, OrdersClient::SERVICE, UsersClient::SERVICE] {
-        let methods: Vec<_> = service.methods.iter().map(|method| method.name).collect();
-        println!("  serves   {} ({})", service.registered, methods.join(", "));
+    for service in server.services() {
+        println!("  serves   {service}");
     }
     if !server.registered() {
         println!("  not registered yet: the registry does not answer; goes on trying");
     }
-    println!("ready {}", server.local_addr());
+    println!("ready {}", server.advertised_addr());
 
     let signal = signals.next().await;
     println!("{signal}: leaving, once the running calls have ended; a second one ends them");

@@ -25,7 +25,7 @@ pub(crate) struct Settings {
 
     /// This instance's weight, 0 to 10000
     #[arg(long, env = "RPC_WEIGHT", default_value_t = 100)]
-    pub(crate) weight: u16,
+    pub(crate) weight: u32,
 
     /// A name to show beside the address
     #[arg(long)]
