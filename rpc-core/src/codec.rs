@@ -94,6 +94,7 @@ impl Codec {
     /// # Errors
     ///
     /// Bytes that are not one whole value within the limits, or not a `T`; code `Internal`.
+    #[inline]
     pub fn decode<'de, T: Deserialize<'de>>(self, bytes: &'de [u8]) -> Result<T, RpcError> {
         scan(bytes)?;
         self.decode_scanned(bytes)
@@ -105,6 +106,7 @@ impl Codec {
     /// # Errors
     ///
     /// Bytes that are not a `T` or exceed a limit of the guard; code `Internal`.
+    #[inline]
     pub fn decode_scanned<'de, T: Deserialize<'de>>(self, bytes: &'de [u8]) -> Result<T, RpcError> {
         guard::decode(bytes, self == Self::Named).map_err(|error| explain::decode::<T>(&error))
     }

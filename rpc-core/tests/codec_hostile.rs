@@ -15,7 +15,8 @@ use std::{collections::HashMap, fmt::Debug, thread};
 
 const BOTH: [Codec; 2] = [Codec::Named, Codec::Compact];
 
-/// Runs on a thread with the stack of tokio's and of test threads.
+/// Runs on a thread with the stack of tokio's and of test threads. `CODEC_STACK_KIB` sets another,
+/// to find out how much is needed.
 fn on_small_stack(test: impl FnOnce() + Send + 'static) {
     let kib = std::env::var("CODEC_STACK_KIB").map_or(2048, |kib| kib.parse().unwrap());
     let thread = thread::Builder::new().stack_size(kib * 1024).spawn(test).unwrap();

@@ -23,12 +23,14 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8], human: bool) ->
     let mut inner = rmp_serde::Deserializer::from_read_ref(bytes);
     // One more than the limit: it refuses when it has counted down to zero.
     inner.set_max_depth(MAX_DEPTH + 1);
-    let value = T::deserialize(Guard { inner: &mut inner, place: limits.start() })?;
-    // The reader cannot be asked where it stands, only whether it can go on.
-    match inner.deserialize_bool(de::IgnoredAny) {
-        Err(Error::InvalidMarkerRead(_)) => Ok(value),
-        _ => Err(de::Error::custom("the type leaves a part of the value unread")),
+    let result = T::deserialize(Guard { inner: &mut inner, place: limits.start() });
+    if result.is_ok() {
+        // The reader cannot be asked where it stands, only whether it can go on.
+        let Err(Error::InvalidMarkerRead(_)) = inner.deserialize_bool(de::IgnoredAny) else {
+            return Err(de::Error::custom("the type leaves a part of the value unread"));
+        };
     }
+    result
 }
 
 /// A deserializer under the limits.

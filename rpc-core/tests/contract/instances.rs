@@ -46,7 +46,7 @@ impl Plain {
 
 impl Fallible {
     fn open() -> Result<Self, String> {
-        Ok(Self(2))
+        "2".parse().map(Self).map_err(|_| "no number".to_owned())
     }
 }
 

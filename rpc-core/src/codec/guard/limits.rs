@@ -6,7 +6,8 @@ use std::cell::Cell;
 
 /// Steps into a value. The scan allows [`MAX_DEPTH`] arrays and maps; a value of Rust has an
 /// option, a newtype or an enum in some of them as well.
-const MAX_STEPS: usize = 4 * MAX_DEPTH;
+const MAX_STEPS: u32 = 256;
+const _: () = assert!(MAX_STEPS as usize == 4 * MAX_DEPTH);
 
 /// The budget for sizes, as a multiple of a message's length.
 const SIZE_PER_BYTE: usize = 16;
@@ -39,7 +40,7 @@ impl Limits {
 pub(super) struct Place<'g> {
     limits: &'g Limits,
     /// Steps that are left.
-    steps: usize,
+    steps: u32,
 }
 
 impl Place<'_> {

@@ -64,8 +64,11 @@ pub(super) fn impls(contract: &Contract) -> TokenStream {
             const SERVICE: &'static __rpc::ServiceMeta = &__META;
         }
 
-        #[allow(unused_imports, reason = "which are used depends on the arguments")]
-        use __rpc::{WriteBytes as _, WriteNothing as _, WriteValue as _};
+        #[allow(unused_imports, reason = "which are used depends on the types")]
+        use __rpc::{
+            DecodeNothing as _, DecodeReply as _, WriteBytes as _, WriteNothing as _,
+            WriteValue as _,
+        };
 
         #[automatically_derived]
         impl #name for #client {
@@ -81,9 +84,8 @@ pub(super) fn impls(contract: &Contract) -> TokenStream {
 
 /// Output: a method of the client; the closure writes the arguments, once for each attempt.
 fn call(method: &Method, sig: &Signature) -> TokenStream {
-    let Method { ident, wire, cfgs, this, args, .. } = method;
-    let span = paths::glue(method.output.span());
-    let call = quote_spanned!(span=> ::rpc_core::Proxy::call);
+    let Method { ident, wire, cfgs, this, args, output, .. } = method;
+    let proxy = paths::proxy();
     let writes = args.iter().map(|Arg { ident, ty, .. }| {
         let span = paths::glue(ty.span());
         quote_spanned!(span=> (&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
@@ -93,10 +95,12 @@ fn call(method: &Method, sig: &Signature) -> TokenStream {
         #(#cfgs)*
         #sig {
             const __METHOD: &__rpc::MethodMeta = __rpc::method(&__META, #wire);
-            #call(&#this.0, &__META, __METHOD, move |__writer| {
+            let __decode = (&__rpc::Expected::<#output>::new()).rpc_decode();
+            let __write = move |__writer: &mut __rpc::Writer<'_>| {
                 #(#writes)*
                 ::core::result::Result::Ok(())
-            })
+            };
+            #proxy::call(&#this.0, &__META, __METHOD, __write, __decode)
         }
     }
 }

@@ -71,8 +71,9 @@ fn hidden_fn(contract: &Contract) -> TraitItem {
         #[allow(deprecated, reason = "deprecated methods are served too")]
         fn #hidden() -> &'static #def where Self: ::core::marker::Sized {
             #import
-            #[allow(unused_imports, reason = "which are used depends on the arguments")]
-            use __rpc::{ReadBytes as _, ReadNothing as _, ReadReferent as _, ReadSlice as _, ReadValue as _};
+            #[allow(unused_imports, reason = "which are used depends on the types")]
+            use __rpc::{
+                EncodeNothing as _, EncodeReply as _,ReadBytes as _, ReadNothing as _, ReadReferent as _, ReadSlice as _, ReadValue as _};
             const {
                 &__rpc::ServiceDef {
                     meta: <#client as #rpc_proxy>::SERVICE,
@@ -108,8 +109,10 @@ fn handler(contract: &Ident, method: &Method) -> TokenStream {
         #(#cfgs)*
         |__service, __request| __rpc::handle(async move {
             #located
-            let __result = <Self as #contract>::#ident(&*__service, #(#locals.rpc_give()),*).await;
-            ::core::result::Result::Ok(__rpc::answer(&__request, __result))
+            let __result = __rpc::Returned(
+                <Self as #contract>::#ident(&*__service, #(#locals.rpc_give()),*).await,
+            );
+            ::core::result::Result::Ok(__result.rpc_answer(__rpc::codec(&__request)))
         })
     }
 }
