@@ -16,7 +16,10 @@ use rpc_core::{
     transport::Body,
     wire::{Kind, put_metadata, read_error},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Carries the calls of one service.
@@ -76,20 +79,20 @@ impl Route {
         };
         if deadline <= start {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
-            return Err(self.place(&call, &progress, e.with_outcome(Outcome::NotSent)));
+            return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
         let _in_flight = match InFlight::enter(&self.shared) {
             Ok(in_flight) => in_flight,
-            Err(e) => return Err(self.place(&call, &progress, e)),
+            Err(e) => return Err(place(&call, &progress, e)),
         };
         let metadata = match metadata(&call.context, call.options) {
             Ok(metadata) => metadata,
-            Err(e) => return Err(self.place(&call, &progress, e.with_outcome(Outcome::NotSent))),
+            Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
         loop {
             let connection = match self.connection(&mut progress).await {
                 Ok(connection) => connection,
-                Err(e) => return Err(self.place(&call, &progress, e)),
+                Err(e) => return Err(place(&call, &progress, e)),
             };
             let Some(attempt) =
                 self.attempt(&mut call, &connection, &mut progress, &metadata).await
@@ -109,16 +112,20 @@ impl Route {
                 }
                 Err(error) => error,
             };
+            let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
             progress.last = Some((connection, error.clone()));
             match verdict {
-                Verdict::Move => {}
+                Verdict::Move => {
+                    counters.moves.fetch_add(1, Ordering::Relaxed);
+                }
                 Verdict::Retry
-                    if progress.retries > 0 && self.may_help(&attempt.ended, &progress) =>
+                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
                 {
                     progress.retries -= 1;
+                    counters.retries.fetch_add(1, Ordering::Relaxed);
                 }
-                _ => return Err(self.place(&call, &progress, error)),
+                _ => return Err(place(&call, &progress, error)),
             }
         }
     }
@@ -130,7 +137,7 @@ impl Route {
 
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: &Ended, progress: &Progress) -> bool {
+    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
             || self.cluster.pick(&self.shared, &progress.tried).is_some()
     }
@@ -194,8 +201,8 @@ impl Route {
         if let Err(e) = call.args.encode(codec, body.buffer()) {
             return Some(Attempt::failed(Ended::Final, e).not_sent());
         }
-        if body.len() > self.shared.limits.max_message as usize {
-            return Some(too_large(body.len(), self.shared.limits.max_message));
+        if body.len() > self.shared.dialer.limits.max_message as usize {
+            return Some(too_large(body.len(), self.shared.dialer.limits.max_message));
         }
         let first = progress.attempts == 0;
         progress.attempts += 1;
@@ -245,19 +252,19 @@ impl Route {
             }
         }
     }
+}
 
-    /// The error as the caller gets it: with the place and the fate of its call.
-    fn place(&self, call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
-        let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
-        error.placed(Place {
-            service: call.service.registered,
-            method: call.method.name,
-            endpoint,
-            attempts: progress.attempts,
-            elapsed: progress.start.elapsed(),
-            outcome: None,
-        })
-    }
+/// The error as the caller gets it: with the place and the fate of its call.
+fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
+    let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
+    error.placed(Place {
+        service: call.service.registered,
+        method: call.method.name,
+        endpoint,
+        attempts: progress.attempts,
+        elapsed: progress.start.elapsed(),
+        outcome: None,
+    })
 }
 
 impl Attempt {
@@ -297,7 +304,7 @@ fn too_large(length: usize, limit: u32) -> Attempt {
 /// How an attempt ended, in words and for the verdict.
 fn ended(ending: Ending, connection: &Connection) -> Attempt {
     match ending {
-        Ending::Answer { kind, flags: _, codec, body } => match kind {
+        Ending::Answer { kind, codec, body } => match kind {
             Kind::Reply => {
                 Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) }
             }

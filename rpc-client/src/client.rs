@@ -1,7 +1,13 @@
 //! The client: a cheap handle that makes proxies.
 
 use crate::{
-    balance::Balance, builder::ClientBuilder, call::Route, cluster::Cluster, timekeeper::Timekeeper,
+    balance::Balance,
+    builder::ClientBuilder,
+    call::Route,
+    cluster::Cluster,
+    connection::Dialer,
+    stats::{ClientStats, Counters},
+    timekeeper::Timekeeper,
 };
 use dashmap::DashMap;
 use rpc_core::{
@@ -46,14 +52,12 @@ pub(crate) struct Inner {
 /// What the client's tasks share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) timekeeper: Arc<Timekeeper>,
-    pub(crate) tasks: TaskTracker,
+    pub(crate) dialer: Arc<Dialer>,
     pub(crate) end: CancellationToken,
     pub(crate) balance: Balance,
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
-    pub(crate) limits: Limits,
-    pub(crate) max_in_flight: u32,
+    max_in_flight: u32,
     in_flight: AtomicU32,
 }
 
@@ -87,18 +91,22 @@ impl Client {
     pub(crate) fn start(settings: Settings, runtime: Handle) -> Self {
         let end = CancellationToken::new();
         let shared = Arc::new(Shared {
-            timekeeper: Arc::new(Timekeeper::new()),
-            tasks: TaskTracker::new(),
+            dialer: Arc::new(Dialer {
+                limits: settings.limits,
+                timekeeper: Timekeeper::new(),
+                counters: Counters::default(),
+                tasks: TaskTracker::new(),
+            }),
             end: end.clone(),
             balance: settings.balance,
             timeout: settings.timeout,
             retries: settings.retries,
-            limits: settings.limits,
             max_in_flight: settings.max_in_flight,
             in_flight: AtomicU32::new(0),
         });
-        let timekeeper = Arc::clone(&shared.timekeeper).run();
-        shared.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
+        let dialer = Arc::clone(&shared.dialer);
+        let timekeeper = async move { dialer.timekeeper.run().await };
+        shared.dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
         Self {
             inner: Arc::new(Inner {
                 shared,
@@ -152,6 +160,13 @@ impl Client {
             return Ok(());
         }
         Err(SetupError::new(format!("no provider takes calls yet of {}", cold.join("; of "))))
+    }
+
+    /// What this client has done so far.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        let shared = &self.inner.shared;
+        shared.dialer.counters.read(shared.in_flight.load(Ordering::Relaxed))
     }
 
     fn route(&self, meta: &'static ServiceMeta) -> Arc<dyn Invoke> {

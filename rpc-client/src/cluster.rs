@@ -73,7 +73,7 @@ impl Cluster {
             published,
             over: over.clone(),
         });
-        let task = Task {
+        let mut task = Task {
             cluster: Arc::downgrade(&cluster),
             shared: Arc::clone(shared),
             subscription,
@@ -83,8 +83,10 @@ impl Cluster {
             order: RandomState::new(),
             _over: over.drop_guard(),
         };
+        // Before the first call looks: a list that is there already is dialled now.
+        task.review();
         let end = shared.end.clone();
-        shared.tasks.spawn(async move {
+        shared.dialer.tasks.spawn(async move {
             end.run_until_cancelled_owned(task.run()).await;
         });
         cluster

@@ -7,11 +7,10 @@ mod reader;
 mod slots;
 mod vigil;
 
-pub(crate) use dial::dial;
+pub(crate) use dial::Dialer;
 pub(crate) use slots::{Arrival, Refused, Waiter};
 pub(crate) use vigil::now_ms;
 
-use crate::timekeeper::Timekeeper;
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -53,7 +52,7 @@ pub(crate) struct Connection {
     retired: AtomicBool,
     why: OnceLock<Arc<str>>,
     ended: CancellationToken,
-    timekeeper: Arc<Timekeeper>,
+    dialer: Arc<Dialer>,
     changed: OnChange,
 }
 
@@ -73,7 +72,7 @@ pub(crate) struct Request<'a> {
 /// How an attempt on one connection ended.
 pub(crate) enum Ending {
     /// The peer's answer.
-    Answer { kind: Kind, flags: u8, codec: Codec, body: Body },
+    Answer { kind: Kind, codec: Codec, body: Body },
     /// The connection ended, or was not open; why, and whether the request may have left.
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
@@ -91,7 +90,7 @@ pub(crate) enum Ending {
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Connection {
-    fn new(link: Link, addr: SocketAddr, timekeeper: Arc<Timekeeper>, changed: OnChange) -> Self {
+    fn new(link: Link, addr: SocketAddr, dialer: Arc<Dialer>, changed: OnChange) -> Self {
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             addr,
@@ -104,7 +103,7 @@ impl Connection {
             retired: AtomicBool::new(false),
             why: OnceLock::new(),
             ended: CancellationToken::new(),
-            timekeeper,
+            dialer,
             changed,
         }
     }
@@ -178,7 +177,7 @@ impl Connection {
         let limit = self.link.credit().peer().max_in_flight;
         let deadline = now_ms(deadline);
         let waiter = Slots::admit(self, deadline, idempotent, limit as usize)?;
-        self.timekeeper.expect(deadline);
+        self.dialer.timekeeper.expect(deadline);
         Ok(waiter)
     }
 
@@ -297,9 +296,9 @@ impl Connection {
 
     fn judge(&self, waiter: &Waiter, arrival: Arrival) -> Ending {
         match arrival {
-            Arrival::Answer { kind, flags, aux, body } => {
+            Arrival::Answer { kind, aux, body } => {
                 let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
-                Ending::Answer { kind, flags, codec, body }
+                Ending::Answer { kind, codec, body }
             }
             Arrival::Broken { written } => {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }

@@ -2,7 +2,7 @@
 
 use crate::{
     client::Shared,
-    connection::{Connection, OnChange, dial},
+    connection::{Connection, OnChange},
 };
 use rpc_core::{
     defaults,
@@ -65,7 +65,7 @@ impl Endpoint {
             shared: Arc::clone(shared),
             changed: Arc::clone(changed),
         };
-        shared.tasks.spawn(async move {
+        shared.dialer.tasks.spawn(async move {
             stop.run_until_cancelled_owned(keeper.run()).await;
         });
         endpoint
@@ -133,12 +133,12 @@ impl Keeper {
         let mut backoff = Backoff::new();
         loop {
             let began = Instant::now();
-            let (failure, served) = match self.dial().await {
+            let (failure, served) = match self.shared.dialer.dial(self.addr, &self.changed).await {
                 Ok(connection) => {
                     self.serve(&connection).await;
                     (connection.why(), connection.is_greeted() && !connection.is_leaving())
                 }
-                Err(failure) => (failure, false),
+                Err(e) => (Arc::from(format!("dialling failed: {e}")), false),
             };
             if !self.note(|state| state.failure = failure) {
                 return;
@@ -151,20 +151,6 @@ impl Keeper {
             }
             tokio::time::sleep(backoff.next(fastrand::f64())).await;
         }
-    }
-
-    async fn dial(&self) -> Result<Arc<Connection>, Arc<str>> {
-        let shared = &self.shared;
-        let connection = dial(
-            self.addr,
-            shared.limits,
-            Arc::clone(&shared.timekeeper),
-            Arc::clone(&self.changed),
-            &shared.tasks,
-        )
-        .await
-        .map_err(|e| Arc::from(format!("dialling {} failed: {e}", self.addr)))?;
-        Ok(connection)
     }
 
     /// Offers a connection until it has ended.

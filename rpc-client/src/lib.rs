@@ -29,11 +29,14 @@ mod endpoint;
 mod connection;
 mod timekeeper;
 
+mod stats;
+
 mod balance;
 
 pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use stats::ClientStats;
 
 /// Smallest and largest value of `max_message`, in bytes.
 pub(crate) const MIN_MESSAGE: u32 = 64 * 1024;

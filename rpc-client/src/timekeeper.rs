@@ -48,7 +48,7 @@ impl Timekeeper {
     }
 
     /// The task's body; ends when it is dropped.
-    pub(crate) async fn run(self: Arc<Self>) {
+    pub(crate) async fn run(&self) {
         loop {
             // Calls that come while the tables are read find no next look and ask for one.
             self.next.store(u64::MAX, Ordering::SeqCst);

@@ -147,3 +147,6 @@ fn index_of(method: &MethodMeta, name: &str, position: usize) -> Option<usize> {
 fn malformed(what: &str) -> RpcError {
     RpcError::invalid_argument(format!("the arguments are malformed: {what}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ pub use crate::{
     handler::{Handler, Request, ServiceDef, args, bind, codec, handle, without_args},
     reply::{DecodeNothing, DecodeReply, EncodeNothing, EncodeReply, Expected, Returned, returns},
     service::{
-        ArgMeta, Make, MethodMeta, Probe, Registration, ServiceMeta, ViaDefault, ViaNothing, check,
-        init, method, method_id, service_id,
+        ArgMeta, Contract, Make, MethodMeta, Probe, Registration, ServiceMeta, ViaDefault,
+        ViaNothing, check, init, method, method_id, service_id,
     },
 };
 pub use inventory;

@@ -83,7 +83,7 @@ impl<T: Value, E: Fault> Reply for Result<T, E> {
 /// any type, so that a wrong one is reported once.
 pub const fn returns<R: Reply>() {}
 
-/// Stands for the result that a call expects: `(&Expected::<R>::new()).rpc_decode()`.
+/// Stands for the result that a call expects: `(&&Expected::<R>::new()).rpc_decode()`.
 #[derive(Debug)]
 pub struct Expected<R>(PhantomData<fn() -> R>);
 

@@ -8,11 +8,15 @@ use rpc_core::{
         read_preface, read_total,
     },
 };
-use std::{io, sync::Arc, task::Waker};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
 use tokio::time::Instant;
 
 /// What a large reply was announced as.
-type Announced = (Kind, u8, u16);
+type Announced = (Kind, u16);
 
 /// Reads until the connection ends, then ends it for everybody.
 ///
@@ -64,7 +68,10 @@ impl Reader {
             }
             let parsed = self.parse();
             let slots = &self.connection.slots;
-            slots.complete(&mut self.answers, &mut self.wakers);
+            let late = slots.complete(&mut self.answers, &mut self.wakers);
+            if late > 0 {
+                self.connection.dialer.counters.late_replies.fetch_add(late, Ordering::Relaxed);
+            }
             if let Err(e) = parsed {
                 let _ = self.connection.link.send(|out| put_close(out, e.0));
                 return Err(e.to_string());
@@ -143,9 +150,9 @@ impl Reader {
                 self.begin(header, total, payload)
             }
             Kind::Reply | Kind::AppError | Kind::Error => {
-                let Header { kind, flags, aux, id } = header;
+                let Header { kind, aux, id, flags: _ } = header;
                 let body = Body::copy_of(payload);
-                self.answers.push((id, Arrival::Answer { kind, flags, aux, body }));
+                self.answers.push((id, Arrival::Answer { kind, aux, body }));
                 Ok(())
             }
             Kind::Data => self.data(header.id, payload),
@@ -174,7 +181,7 @@ impl Reader {
 
     /// The first piece of a large reply. One that nobody waits for only gives its credit back.
     fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
-        let what = (header.kind, header.flags, header.aux);
+        let what = (header.kind, header.aux);
         let progress = if self.connection.slots.is_waiting(header.id) {
             self.assembly.begin(header.id, what, total, piece, &mut self.out)?
         } else {
@@ -194,8 +201,8 @@ impl Reader {
     }
 
     fn progress(&mut self, id: u64, progress: Progress<Announced>) {
-        if let Progress::Complete((kind, flags, aux), body) = progress {
-            self.answers.push((id, Arrival::Answer { kind, flags, aux, body }));
+        if let Progress::Complete((kind, aux), body) = progress {
+            self.answers.push((id, Arrival::Answer { kind, aux, body }));
         }
     }
 }

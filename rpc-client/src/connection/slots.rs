@@ -14,7 +14,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -25,7 +25,6 @@ pub(super) struct Slots {
     table: Mutex<Table>,
     in_flight: AtomicUsize,
     open: AtomicBool,
-    late: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +49,8 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// A reply, an application error or a framework error.
-    Answer { kind: Kind, flags: u8, aux: u16, body: Body },
+    /// `aux` is the frame's: the codec, and the load of the provider.
+    Answer { kind: Kind, aux: u16, body: Body },
     /// The connection ended when this many of its bytes had reached the kernel.
     Broken { written: u64 },
     /// The provider does not answer pings. The call may be waited for again.
@@ -74,7 +74,6 @@ impl Slots {
             table: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             open: AtomicBool::new(true),
-            late: AtomicU64::new(0),
         }
     }
 
@@ -85,11 +84,6 @@ impl Slots {
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Replies that came after their callers had gone.
-    pub(super) fn late(&self) -> u64 {
-        self.late.load(Ordering::Relaxed)
     }
 
     pub(super) fn admit(
@@ -143,10 +137,15 @@ impl Slots {
         lock(&self.table).find(id).is_some_and(|slot| slot.arrival.is_none())
     }
 
-    /// Hands over the answers of one read under one lock, then wakes who waited.
-    pub(super) fn complete(&self, answers: &mut Vec<(u64, Arrival)>, wakers: &mut Vec<Waker>) {
+    /// Hands over the answers of one read under one lock, then wakes who waited. Returns how many
+    /// came too late: their callers have gone.
+    pub(super) fn complete(
+        &self,
+        answers: &mut Vec<(u64, Arrival)>,
+        wakers: &mut Vec<Waker>,
+    ) -> u64 {
         if answers.is_empty() {
-            return;
+            return 0;
         }
         let mut late = 0;
         {
@@ -158,8 +157,8 @@ impl Slots {
                 }
             }
         }
-        self.late.fetch_add(late, Ordering::Relaxed);
         wakers.drain(..).for_each(Waker::wake);
+        late
     }
 
     /// Tells everybody who waits that the connection ended.

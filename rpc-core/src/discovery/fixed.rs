@@ -22,7 +22,7 @@ const LOOKUP: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Host names are resolved again after this time.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 
 /// A list of addresses that does not come from a registry; every service is at all of them.
 ///

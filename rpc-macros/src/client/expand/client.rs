@@ -88,14 +88,14 @@ fn call(method: &Method, sig: &Signature) -> TokenStream {
     let proxy = paths::proxy();
     let writes = args.iter().map(|Arg { ident, ty, .. }| {
         let span = paths::glue(ty.span());
-        quote_spanned!(span=> (&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
+        quote_spanned!(span=> (&&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
     });
     let span = paths::glue(ident.span());
     quote_spanned! {span=>
         #(#cfgs)*
         #sig {
             const __METHOD: &__rpc::MethodMeta = __rpc::method(&__META, #wire);
-            let __decode = (&__rpc::Expected::<#output>::new()).rpc_decode();
+            let __decode = (&&__rpc::Expected::<#output>::new()).rpc_decode();
             let __write = move |__writer: &mut __rpc::Writer<'_>| {
                 #(#writes)*
                 ::core::result::Result::Ok(())

@@ -93,7 +93,7 @@ fn handler(contract: &Ident, method: &Method) -> TokenStream {
         (0..args.len()).map(|i| format_ident!("__arg{i}", span = Span::mixed_site())).collect();
     let reads = args.iter().enumerate().map(|(i, Arg { ty, .. })| {
         let span = paths::glue(ty.span());
-        quote_spanned!(span=> (&&&__rpc::Slot::<#ty>::new()).rpc_read(&__args, #i)?)
+        quote_spanned!(span=> (&&&&__rpc::Slot::<#ty>::new()).rpc_read(&__args, #i)?)
     });
     let located = if args.is_empty() {
         quote_spanned!(span=> __rpc::without_args(&__request)?;)
