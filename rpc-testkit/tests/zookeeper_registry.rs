@@ -2,6 +2,8 @@
 //!
 //! Limits of waits are ten times what is expected; no figure is asserted.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use rpc_core::discovery::{
     Announcement, Instance, InstanceId, Register, Registered, RegistrationState, Source,
     Subscription, View, Watch, zookeeper::ZookeeperRegistry,

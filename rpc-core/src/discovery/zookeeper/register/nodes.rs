@@ -47,7 +47,7 @@ impl Trouble {
 pub(super) struct Nodes {
     addr: SocketAddr,
     id: Option<InstanceId>,
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     data: Vec<u8>,
     /// When another process took the address from us, the last times.
     displaced: Vec<Instant>,
@@ -103,8 +103,8 @@ impl Nodes {
             Ok(Node { path: format!("{dir}/{name}"), dir, held: false })
         };
         let services: BTreeSet<&String> = announcement.services.iter().collect();
-        let nodes = services.into_iter().map(node).collect::<Result<Vec<_>, String>>()?;
-        Ok(Self { addr: instance.addr, id: instance.id, nodes, data, displaced: Vec::new() })
+        let all = services.into_iter().map(node).collect::<Result<Vec<_>, String>>()?;
+        Ok(Self { addr: instance.addr, id: instance.id, all, data, displaced: Vec::new() })
     }
 
     /// Looks at every node, repairs what is not ours, and looks again until all are.
@@ -112,7 +112,7 @@ impl Nodes {
         let me = client.session_id().0;
         let mut refused: BTreeSet<usize> = BTreeSet::new();
         let mut refusal = String::new();
-        for _ in 0..ROUNDS + self.nodes.len() {
+        for _ in 0..ROUNDS + self.all.len() {
             let found = self.look(client).await?;
             let owners = found.iter().map(|(stat, _)| stat.as_ref());
             let repairs = Self::repairs(owners, me);
@@ -129,7 +129,7 @@ impl Nodes {
                 // The rest is still tried: one directory that is closed to us must not keep the
                 // other services from being announced.
                 if let Some((node, why)) = self.repair(client, chunk).await? {
-                    refusal = format!("{}: {why}", self.nodes[node].path);
+                    refusal = format!("{}: {why}", self.all[node].path);
                     refused.insert(node);
                 }
             }
@@ -144,7 +144,7 @@ impl Nodes {
     ) -> Result<Vec<(Option<zk::Stat>, zk::OneshotWatcher)>, Trouble> {
         // The request leaves when the future is made, not when it is polled.
         let asked: Vec<_> = self
-            .nodes
+            .all
             .iter()
             .map(|node| (node, Box::pin(client.check_and_watch_stat(&node.path))))
             .collect();
@@ -172,7 +172,7 @@ impl Nodes {
         repairs: &[Repair],
     ) -> Result<(), Trouble> {
         let mut by = None;
-        for (index, node) in self.nodes.iter_mut().enumerate() {
+        for (index, node) in self.all.iter_mut().enumerate() {
             let repair = repairs.iter().find(|repair| repair.node == index);
             let taken = repair.is_some_and(|repair| repair.replaces.is_some());
             let was_held = std::mem::replace(&mut node.held, repair.is_none());
@@ -204,7 +204,7 @@ impl Nodes {
         let mut writer = client.new_multi_writer();
         let mut touched = Vec::new();
         for repair in repairs {
-            let path = &self.nodes[repair.node].path;
+            let path = &self.all[repair.node].path;
             let bad = |error: zk::Error| Trouble::from(error.into(), path);
             if let Some(version) = repair.replaces {
                 writer.add_delete(path, Some(version)).map_err(bad)?;
@@ -216,7 +216,7 @@ impl Nodes {
         let (index, error) = match operation(writer.commit()).await {
             Ok(_) => return Ok(None),
             Err(zk::MultiWriteError::RequestFailed { source }) => {
-                return Err(Trouble::from(source.into(), &self.nodes[repairs[0].node].path));
+                return Err(Trouble::from(source.into(), &self.all[repairs[0].node].path));
             }
             Err(zk::MultiWriteError::OperationFailed { index, source }) => (index, source),
         };
@@ -227,7 +227,7 @@ impl Nodes {
             zk::Error::NoNode => self.make_directories(client, repairs).await,
             error => match Failure::from(error) {
                 Failure::Refused(error) => Ok(Some((node, error))),
-                failure => Err(Trouble::from(failure, &self.nodes[node].path)),
+                failure => Err(Trouble::from(failure, &self.all[node].path)),
             },
         }
     }
@@ -240,12 +240,12 @@ impl Nodes {
     ) -> Result<Option<(usize, zk::Error)>, Trouble> {
         let Some((first, others)) = repairs.split_first() else { return Ok(None) };
         // This one makes the root as well.
-        let made = operation(client.mkdir(&self.nodes[first.node].dir, &DIRECTORY)).await;
+        let made = operation(client.mkdir(&self.all[first.node].dir, &DIRECTORY)).await;
         let mut answers = vec![(first.node, made)];
         let asked: Vec<_> = others
             .iter()
             .map(|repair| {
-                let dir = &self.nodes[repair.node].dir;
+                let dir = &self.all[repair.node].dir;
                 (repair.node, Box::pin(client.create(dir, b"", &DIRECTORY)))
             })
             .collect();
@@ -257,7 +257,7 @@ impl Nodes {
                 // Without its parent it is tried again from the beginning.
                 Ok(()) | Err(Failure::Refused(zk::Error::NodeExists | zk::Error::NoNode)) => {}
                 Err(Failure::Refused(error)) => return Ok(Some((node, error))),
-                Err(failure) => return Err(Trouble::from(failure, &self.nodes[node].dir)),
+                Err(failure) => return Err(Trouble::from(failure, &self.all[node].dir)),
             }
         }
         Ok(None)
@@ -266,9 +266,9 @@ impl Nodes {
     /// Deletes the nodes that one of these sessions owns.
     pub(super) async fn withdraw(&self, client: &zk::Client, ours: &[i64]) {
         let asked: Vec<_> =
-            self.nodes.iter().map(|node| Box::pin(client.check_stat(&node.path))).collect();
+            self.all.iter().map(|node| Box::pin(client.check_stat(&node.path))).collect();
         let mut deletions = Vec::new();
-        for (node, answer) in self.nodes.iter().zip(asked) {
+        for (node, answer) in self.all.iter().zip(asked) {
             match answer.await {
                 Ok(Some(stat)) if ours.contains(&stat.ephemeral_owner) => {
                     deletions.push(Box::pin(client.delete(&node.path, Some(stat.version))));
@@ -304,7 +304,7 @@ async fn other_process(
 
 impl fmt::Display for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<_> = self.nodes.iter().map(|node| node.path.as_str()).collect();
+        let paths: Vec<_> = self.all.iter().map(|node| node.path.as_str()).collect();
         f.write_str(&paths.join(", "))
     }
 }
