@@ -5,8 +5,8 @@ use rpc_core::{
     service::{BoundService, Instance, Provided, Registration, registrations},
 };
 use std::{
-    any::{Any, TypeId, type_name},
-    collections::{BTreeMap, HashMap},
+    any::{TypeId, type_name},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
     sync::Arc,
 };
@@ -30,7 +30,7 @@ struct Explicit {
 
 impl Selection {
     /// Hands an instance over.
-    pub(crate) fn service<T: Any + Send + Sync>(&mut self, service: T) {
+    pub(crate) fn service<T: Send + Sync + 'static>(&mut self, service: T) {
         self.explicit.push(Explicit {
             type_id: TypeId::of::<T>(),
             type_name: type_name::<T>(),
@@ -84,9 +84,8 @@ impl Selection {
         let mut order = chosen.clone();
         order.sort_by_key(|registration| !registration.has_init());
         for registration in order {
-            if !instances.contains_key(&registration.type_id()) {
-                let made = registration.make(&self.provided).await?;
-                instances.insert(registration.type_id(), made);
+            if let Entry::Vacant(missing) = instances.entry(registration.type_id()) {
+                missing.insert(registration.make(&self.provided).await?);
             }
         }
         for registration in chosen {
