@@ -120,9 +120,9 @@ impl Tour {
         say(format_args!("users.find(\"grace\") of {inner} to learn the name {:?}.", placed.name));
         say("No argument says so, and yet the second call knew of the first:");
         say(format_args!(
-            "  time left {:.1?}, then {:.1?}",
-            left(outer.remaining),
-            left(inner.remaining)
+            "  time left {} ms, then {} ms",
+            left(outer.remaining).as_millis(),
+            left(inner.remaining).as_millis()
         ));
         say(format_args!("  tenant (propagates) {:?}, then {:?}", outer.tenant, inner.tenant));
         say(format_args!("  note (one hop) {:?}, then {:?}", outer.note, inner.note));
@@ -131,7 +131,8 @@ impl Tour {
         expect(inner.trace == trace && outer.trace == trace, "the trace was lost")?;
         expect(inner.tenant == outer.tenant && inner.tenant.is_some(), "the tenant was lost")?;
         expect(outer.note.is_some() && inner.note.is_none(), "the note went too far")?;
-        let inherited = left(inner.remaining) <= left(outer.remaining)
+        // Time travels in whole milliseconds, rounded up.
+        let inherited = left(inner.remaining) <= left(outer.remaining) + Duration::from_millis(1)
             && left(outer.remaining) <= Duration::from_secs(2)
             && left(inner.remaining) > Duration::ZERO;
         expect(inherited, "the deadline was not inherited")
