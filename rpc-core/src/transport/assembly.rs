@@ -106,6 +106,11 @@ impl<T> Assembly<T> {
         self.parts.retain(|_, part| keep(&part.what));
     }
 
+    /// Whether the body of this call is being received.
+    pub fn contains(&self, id: u64) -> bool {
+        self.parts.contains_key(&id)
+    }
+
     /// Whether no body is being received.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()

@@ -1,12 +1,13 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, SendCredit};
+use super::{CreditError, Ended, Outbox, ReadBuffer, SendCredit};
 use crate::{
     defaults,
     wire::{Header, Kind, flag, put_frame},
 };
-use std::io;
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use std::io::{self, Read};
+use tokio::{io::Interest, net::TcpStream};
 
 /// One connection's socket, outbox and credit.
 #[derive(Debug)]
@@ -52,6 +53,41 @@ impl Link {
     /// The socket, to read from.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Reads what is there into `buffer`; 0 at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped while it waits, nothing was read.
+    pub async fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            let room = buffer.room();
+            let mut short = None;
+            let read = self.stream.try_io(Interest::READABLE, || {
+                let count = (&*SockRef::from(&self.stream)).read(room)?;
+                // A read that does not fill its room has emptied the socket. Saying so at once
+                // spares the read that would only find that out; on systems that report readiness
+                // by edges, more that arrives is reported again.
+                if cfg!(target_os = "linux") && count > 0 && count < room.len() {
+                    short = Some(count);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(count)
+            });
+            let count = match (read, short) {
+                (Ok(count), _) | (Err(_), Some(count)) => count,
+                (Err(e), None) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                (Err(e), None) => return Err(e),
+            };
+            buffer.filled(count);
+            return Ok(count);
+        }
     }
 
     /// The bytes to send.
@@ -156,7 +192,7 @@ impl Link {
 
     /// Shuts the socket down in both directions: the reader sees the end of the stream.
     pub fn shutdown(&self) {
-        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
     }
 
     /// Says that nothing more will be sent; the peer may still send.
@@ -165,6 +201,6 @@ impl Link {
     ///
     /// When the socket is gone already.
     pub fn half_close(&self) -> io::Result<()> {
-        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+        SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
     }
 }

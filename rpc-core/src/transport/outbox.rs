@@ -175,6 +175,30 @@ impl Outbox {
 
     /// Waits until there may be room for a request.
     pub async fn room(&self) {
+        self.wait(|| {
+            let state = lock(&self.state);
+            state.buffer.len() < ROOM || state.sealed
+        })
+        .await;
+    }
+
+    /// Waits until fewer than [`defaults::MAX_UNSENT`] bytes wait for the socket, or the outbox
+    /// has ended.
+    pub async fn drained(&self) {
+        while self.unsent() >= defaults::MAX_UNSENT {
+            self.wait(|| self.unsent() < defaults::MAX_UNSENT).await;
+        }
+    }
+
+    /// Waits until everything was handed to the kernel, or the outbox has ended.
+    pub async fn flushed(&self) {
+        while self.unsent() > 0 {
+            self.wait(|| self.unsent() == 0).await;
+        }
+    }
+
+    /// Waits for the next write unless `is_done` already.
+    async fn wait(&self, is_done: impl Fn() -> bool) {
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
             fn drop(&mut self) {
@@ -186,29 +210,8 @@ impl Outbox {
         let mut notified = std::pin::pin!(self.room.notified());
         // Registered before the look, so that a write between the two is not missed.
         notified.as_mut().enable();
-        let full = {
-            let state = lock(&self.state);
-            state.buffer.len() >= ROOM && !state.sealed
-        };
-        if full {
+        if !is_done() {
             notified.await;
-        }
-    }
-
-    /// Waits until fewer than [`defaults::MAX_UNSENT`] bytes wait for the socket, or the outbox
-    /// has ended.
-    pub async fn drained(&self) {
-        loop {
-            self.waiting.fetch_add(1, Ordering::SeqCst);
-            let mut notified = std::pin::pin!(self.room.notified());
-            notified.as_mut().enable();
-            if self.unsent() >= defaults::MAX_UNSENT {
-                notified.await;
-            }
-            self.waiting.fetch_sub(1, Ordering::SeqCst);
-            if self.unsent() < defaults::MAX_UNSENT {
-                return;
-            }
         }
     }
 

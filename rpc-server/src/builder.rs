@@ -1,0 +1,290 @@
+//! How a server is described, started and run.
+
+use crate::{
+    lifecycle::{self, Plan},
+    limits::ServerLimits,
+    selection::Selection,
+    server::Server,
+};
+use rpc_core::{SetupError, defaults, discovery::RegistrySource, service::BoundService};
+use std::{collections::BTreeMap, fmt::Display, io, sync::Arc, time::Duration};
+
+/// Describes a server; see [`Server::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is started or run"]
+pub struct Builder {
+    plan: Plan,
+    selection: Selection,
+    /// The first mistake, told when the server is started.
+    mistake: Option<SetupError>,
+}
+
+impl Server {
+    /// A server that serves every `#[rpc_service]` impl that is linked into the program, at a free
+    /// port of 127.0.0.1. It needs a [registry](Builder::registry).
+    pub fn builder() -> Builder {
+        let plan = Plan {
+            bind: "127.0.0.1:0".to_owned(),
+            advertise: None,
+            registry: None,
+            labels: BTreeMap::new(),
+            weight: defaults::WEIGHT,
+            require_registration: false,
+            limits: ServerLimits::default(),
+            notice: defaults::NOTICE,
+            drain: defaults::DRAIN,
+        };
+        Builder { plan, selection: Selection::default(), mistake: None }
+    }
+}
+
+impl Builder {
+    /// Where to listen: `host:port`. Port 0 takes a free one, `0.0.0.0` listens on all addresses
+    /// of IPv4, `[::]` on all there are. Default `127.0.0.1:0`.
+    pub fn bind(mut self, address: impl Display) -> Self {
+        self.plan.bind = address.to_string();
+        self
+    }
+
+    /// The `host:port` by which clients reach this server. Default: the bound address, or, when
+    /// that is unspecified, the one that this machine uses towards the registry.
+    ///
+    /// It should lead back to this server. If it does not, as behind some NATs, it is registered
+    /// all the same and a warning logged.
+    pub fn advertise(mut self, address: impl Display) -> Self {
+        self.plan.advertise = Some(address.to_string());
+        self
+    }
+
+    /// Where clients look for this server: `zookeeper://host:2181/rpc`, `memory://name` within one
+    /// process, `static://host:port` when clients are given the address, or a value that
+    /// implements the traits of [`rpc_core::discovery`]. Without one the server does not start.
+    pub fn registry(mut self, registry: impl Into<RegistrySource>) -> Self {
+        self.plan.registry = Some(registry.into());
+        self
+    }
+
+    /// A value for the `Shared<T>` parameters of `init` functions. One of each type; a later one
+    /// replaces an earlier.
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.selection.provide(value);
+        self
+    }
+
+    /// An instance for all `#[rpc_service]` impls of its type, instead of one that is made by
+    /// `init` or `Default`. It replaces collected impls of the same service and version by other
+    /// types.
+    ///
+    /// The type must be the one of the impl: an `Arc<T>` does not match `T`.
+    pub fn service<T: Send + Sync + 'static>(mut self, service: T) -> Self {
+        self.selection.service(service);
+        self
+    }
+
+    /// A service that was made without the attributes.
+    #[doc(hidden)]
+    pub fn bound_service(mut self, service: Arc<dyn BoundService>) -> Self {
+        self.selection.bound(service);
+        self
+    }
+
+    /// Serves these services alone: `name` for all versions, or `name@version`. Default: all.
+    pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.selection.only(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// With `false`, serves only what [`service`](Self::service) was given. Default `true`.
+    pub fn collected(mut self, collected: bool) -> Self {
+        self.selection.collected(collected);
+        self
+    }
+
+    /// A label of this instance: `region` and `zone` guide clients, others are for people.
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.plan.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// This instance's share of the calls under weighted strategies: 0 to 10,000, default 100.
+    /// 0 is none, unless all instances have 0.
+    pub fn weight(mut self, weight: u32) -> Self {
+        if weight > MAX_WEIGHT {
+            self.mistake(format!(".weight({weight}): write 0 to {MAX_WEIGHT}"));
+        }
+        self.plan.weight = weight;
+        self
+    }
+
+    /// Makes it an error when the server is not registered within 5 s. Without it the server
+    /// starts with a warning and goes on trying.
+    pub fn require_registration(mut self) -> Self {
+        self.plan.require_registration = true;
+        self
+    }
+
+    /// How long a leaving server goes on serving after it told everybody. Default 1 s.
+    pub fn notice(mut self, notice: Duration) -> Self {
+        self.plan.notice = notice;
+        self
+    }
+
+    /// How long a leaving server waits for running calls, and for its clients to leave. Those
+    /// that are not done then are stopped. Default 30 s.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.plan.drain = drain;
+        self
+    }
+
+    /// Largest request, in bytes: at least 65,536, default 4 MiB. A larger one is refused with
+    /// `ResourceExhausted` before it is received.
+    pub fn max_message(mut self, bytes: u32) -> Self {
+        if bytes < rpc_core::wire::BASE_LIMITS.max_message {
+            self.mistake(format!(
+                ".max_message({bytes}): write at least {}, which every client may send",
+                rpc_core::wire::BASE_LIMITS.max_message
+            ));
+        }
+        self.plan.limits.max_message = bytes;
+        self
+    }
+
+    /// Most calls in flight on one connection; more are refused with `ResourceExhausted` at once.
+    /// Default 16,384.
+    pub fn max_in_flight_per_connection(mut self, calls: u32) -> Self {
+        self.plan.limits.in_flight_per_connection = calls;
+        self
+    }
+
+    /// Most calls in flight in all; more are refused with `ResourceExhausted` at once. Default
+    /// 131,072.
+    pub fn max_in_flight(mut self, calls: u32) -> Self {
+        self.plan.limits.in_flight_per_process = calls;
+        self
+    }
+
+    /// Most bytes of request and reply bodies held for one connection; more are refused with
+    /// `ResourceExhausted` at once. Default 64 MiB.
+    pub fn max_held_per_connection(mut self, bytes: usize) -> Self {
+        self.plan.limits.held_per_connection = bytes;
+        self
+    }
+
+    /// Most bytes of request and reply bodies held in all. Default 512 MiB.
+    pub fn max_held(mut self, bytes: usize) -> Self {
+        self.plan.limits.held_per_process = bytes;
+        self
+    }
+
+    /// Bytes of one large request, and of all of a connection, that clients may have on their way.
+    /// At least 64 KiB and 256 KiB; default 256 KiB and 4 MiB. Less saves memory, more is needed
+    /// where bandwidth times delay is larger.
+    pub fn credit(mut self, per_body: u32, per_connection: u32) -> Self {
+        let base = rpc_core::wire::BASE_LIMITS;
+        if per_body < base.credit_per_body || per_connection < base.credit_per_connection {
+            self.mistake(format!(
+                ".credit({per_body}, {per_connection}): write at least {} and {}",
+                base.credit_per_body, base.credit_per_connection
+            ));
+        }
+        self.plan.limits.credit_per_body = per_body;
+        self.plan.limits.credit_per_connection = per_connection;
+        self
+    }
+
+    /// Binds, makes the instances, proves that the address leads here, registers, and waits up to
+    /// 5 s for the registration. A registry that is away is no error, see
+    /// [`require_registration`](Self::require_registration).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the description, the services, the address or the registry's URL, and
+    /// what to write instead.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, what was begun is stopped and withdrawn.
+    pub async fn start(self) -> Result<Server, SetupError> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        let services = self.selection.make().await?;
+        Ok(Server::new(lifecycle::start(self.plan, services).await?))
+    }
+
+    /// Starts, serves until Ctrl-C or SIGTERM, and [leaves in order](Server::shutdown). A second
+    /// signal stops at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), or signals that cannot be listened for.
+    pub async fn run(self) -> Result<(), SetupError> {
+        let mut signals = Signals::new().map_err(|error| {
+            SetupError::new(format!("cannot listen for signals, use start() instead: {error}"))
+        })?;
+        let server = self.start().await?;
+        signals.next().await;
+        tracing::info!("leaving; a second signal stops at once");
+        tokio::select! {
+            () = server.shutdown() => {}
+            () = signals.next() => tracing::warn!("stopped by a second signal"),
+        }
+        Ok(())
+    }
+
+    /// Starts, serves until `until` ends, and [leaves in order](Server::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn run_until(self, until: impl Future) -> Result<(), SetupError> {
+        let server = self.start().await?;
+        until.await;
+        server.shutdown().await;
+        Ok(())
+    }
+
+    fn mistake(&mut self, text: String) {
+        self.mistake.get_or_insert_with(|| SetupError::new(text));
+    }
+}
+
+const MAX_WEIGHT: u32 = 10_000;
+
+/// Ctrl-C and, where there is such a thing, SIGTERM.
+#[derive(Debug)]
+struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

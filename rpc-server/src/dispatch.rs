@@ -1,0 +1,303 @@
+//! One request, policy by policy: admit, route, deadline, run, answer.
+//!
+//! [`Dispatcher::admit`] decides from the head of a request alone, so that a large body is not
+//! even received when it is refused. [`Dispatcher::run`] is the only place that starts user code.
+
+use crate::{
+    handler::{Ended, Handler},
+    inline::Meter,
+    limits::Permit,
+    peers::Peer,
+    reply::{CallRef, Outgoing, Refusal},
+    router::{NoRoute, Route},
+    stats::Counters,
+    task::Task,
+};
+use rpc_core::{
+    CallContext, MetadataEntry, TraceId,
+    codec::Codec,
+    transport::{Body, DelayMeter},
+    wire::{
+        CALL_FLAGS_UNDERSTOOD, Header, ProtocolError, Reason, RequestHead, flag, read_metadata,
+    },
+};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Decides about the requests of one connection; the reader owns it.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    peer: Arc<Peer>,
+    delay: DelayMeter,
+    /// When the peer's preface was read: where both clocks start.
+    greeted: Instant,
+    meter: Meter<Route>,
+    /// The flag for the next handler that is polled here; most of them give it back.
+    fault: Arc<AtomicBool>,
+    /// Answers since the last [`settle`](Self::settle), so that short calls share one counting.
+    served: u64,
+}
+
+/// The head of a request, as it was read.
+#[derive(Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) id: u64,
+    pub(crate) codec: Codec,
+    pub(crate) head: RequestHead,
+    pub(crate) metadata: &'a [u8],
+    /// Bytes of the body, which may not be there yet.
+    pub(crate) size: usize,
+    /// When it was read.
+    pub(crate) at: Instant,
+}
+
+/// A request that may run.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    call: CallRef,
+    deadline: Instant,
+    trace: Option<TraceId>,
+    metadata: Option<Arc<[MetadataEntry]>>,
+    /// Held while the body arrives.
+    permit: Option<Permit>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(peer: Arc<Peer>, greeted: Instant) -> Self {
+        let (delay, meter) = (DelayMeter::default(), Meter::new());
+        Self { peer, delay, greeted, meter, fault: Arc::default(), served: 0 }
+    }
+
+    /// Whether the request may run.
+    ///
+    /// # Errors
+    ///
+    /// The outer one ends the connection, the inner one is for this call.
+    pub(crate) fn admit(
+        &mut self,
+        arrival: &Arrival<'_>,
+    ) -> Result<Result<Admitted, Refusal>, ProtocolError> {
+        let metadata = match arrival.metadata {
+            [] => None,
+            section => Some(read_metadata(section)?),
+        };
+        Ok(self.decide(arrival, metadata))
+    }
+
+    fn decide(
+        &mut self,
+        arrival: &Arrival<'_>,
+        metadata: Option<Arc<[MetadataEntry]>>,
+    ) -> Result<Admitted, Refusal> {
+        self.not_draining()?;
+        self.within_limits(arrival.size)?;
+        let route = self.route(arrival.head)?;
+        let deadline = self.deadline(arrival)?;
+        let call = CallRef { id: arrival.id, codec: arrival.codec, route };
+        Ok(Admitted { call, deadline, trace: arrival.head.trace, metadata, permit: None })
+    }
+
+    /// Runs an admitted request whose body is there. An answer that is ready at once is appended
+    /// to `out`.
+    pub(crate) fn run(
+        &mut self,
+        admitted: Admitted,
+        body: Body,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        if self.peer.serving.router.pace(admitted.call.route).is_short() {
+            self.run_here(admitted, body, cx, out);
+        } else {
+            self.run_in_task(admitted, body);
+        }
+    }
+
+    /// A large body is about to arrive: counts it as held from now on.
+    pub(crate) fn hold(&self, admitted: &mut Admitted, size: usize) {
+        admitted.permit = Some(self.peer.admission.permit(size));
+    }
+
+    /// A batch of requests begins; the clock was read at `now`.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.meter.begin(now);
+    }
+
+    /// A batch of requests ends.
+    pub(crate) fn settle(&mut self) {
+        let router = &self.peer.serving.router;
+        self.meter.settle(|route| router.pace(route));
+        if self.served > 0 {
+            let served = std::mem::take(&mut self.served);
+            Counters::add(&self.peer.serving.counters.served, served);
+        }
+    }
+
+    fn not_draining(&self) -> Result<(), Refusal> {
+        if self.peer.serving.draining().is_cancelled() {
+            let text = "this server is leaving and takes no new calls; another instance will";
+            return Err(Refusal::new(Reason::Draining, text));
+        }
+        Ok(())
+    }
+
+    fn within_limits(&self, size: usize) -> Result<(), Refusal> {
+        let largest = self.peer.serving.limits.max_message;
+        if size > largest as usize {
+            let text = format!(
+                "the request is {size} bytes, this server takes at most {largest}: send less at a \
+                 time, or raise the server's `max_message`"
+            );
+            return Err(Refusal::new(Reason::TooLarge, text));
+        }
+        self.peer.admission.check(size).map_err(|limit| {
+            Refusal::new(Reason::Overloaded, format!("this server has reached {limit}"))
+        })
+    }
+
+    fn route(&self, head: RequestHead) -> Result<Route, Refusal> {
+        let router = &self.peer.serving.router;
+        router.find(head.service, head.method).map_err(|missing| match missing {
+            NoRoute::Service => Refusal::new(
+                Reason::UnknownService,
+                format!(
+                    "no service with the id {:#018x} is served here; these are: {}",
+                    head.service,
+                    listed(&router.registered())
+                ),
+            ),
+            NoRoute::Method(service) => Refusal::new(
+                Reason::UnknownMethod,
+                format!(
+                    "{} has no method with the id {:#010x} here; it has: {}",
+                    service.registered,
+                    head.method,
+                    listed(&service.methods.iter().map(|m| m.name).collect::<Vec<_>>())
+                ),
+            ),
+        })
+    }
+
+    /// When the call must end: what was left for it, less what it lost on the way.
+    fn deadline(&mut self, arrival: &Arrival<'_>) -> Result<Instant, Refusal> {
+        let remaining = Duration::from_millis(arrival.head.remaining_ms.into());
+        let lost = self.delay.excess(arrival.at - self.greeted, arrival.head.sent_ms);
+        match remaining.checked_sub(lost) {
+            Some(left) if !left.is_zero() => Ok(arrival.at + left),
+            _ => Err(Refusal::new(
+                Reason::TimePassed,
+                format!(
+                    "the time for the call had passed when it arrived: {remaining:?} was left for \
+                     it and it spent {lost:?} on the way"
+                ),
+            )),
+        }
+    }
+
+    /// Polls the handler once, here; if it waits it goes on in a task.
+    fn run_here(
+        &mut self,
+        admitted: Admitted,
+        body: Body,
+        cx: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        match Arc::get_mut(&mut self.fault) {
+            Some(flag) => *flag.get_mut() = false,
+            // A handler has kept its context, and with it the flag.
+            None => self.fault = Arc::default(),
+        }
+        let size = body.len();
+        let mut handler = self.handler(&admitted, body, Arc::clone(&self.fault));
+        let router = &self.peer.serving.router;
+        let polled = handler.poll(router, cx);
+        self.meter.polled(admitted.call.route, |route| router.pace(route));
+        match polled {
+            Poll::Ready(ended) => {
+                drop(handler);
+                self.answer(admitted, ended, out);
+            }
+            Poll::Pending => self.task(admitted, size).spawn_rest(handler),
+        }
+    }
+
+    fn run_in_task(&mut self, admitted: Admitted, body: Body) {
+        let size = body.len();
+        let handler = self.handler(&admitted, body, Arc::default());
+        self.task(admitted, size).spawn_run(handler);
+    }
+
+    fn answer(&mut self, admitted: Admitted, ended: Ended, out: &mut Vec<u8>) {
+        let outgoing = Outgoing::of(ended, admitted.call, &self.peer);
+        if outgoing.is_answer() {
+            self.served += 1;
+        } else {
+            outgoing.count(&self.peer.serving.counters);
+        }
+        if outgoing.as_large().is_some() {
+            self.task(admitted, 0).spawn_send(outgoing);
+        } else {
+            outgoing.put(out);
+        }
+    }
+
+    fn handler(&self, admitted: &Admitted, body: Body, fault: Arc<AtomicBool>) -> Handler {
+        let context = CallContext::of_request(
+            self.peer.addr,
+            Some(admitted.deadline),
+            admitted.trace,
+            admitted.metadata.clone(),
+            Arc::clone(&fault),
+        );
+        Handler::new(admitted.call.route, body, admitted.call.codec, context, fault)
+    }
+
+    fn task(&self, admitted: Admitted, size: usize) -> Task {
+        let Admitted { call, deadline, permit, .. } = admitted;
+        let permit = permit.unwrap_or_else(|| self.peer.admission.permit(size));
+        Task { peer: Arc::clone(&self.peer), call, deadline, permit }
+    }
+}
+
+impl Admitted {
+    /// When the call must end.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// The call's id.
+    pub(crate) fn id(&self) -> u64 {
+        self.call.id
+    }
+}
+
+/// The codec, if this version understands all that the request needs.
+///
+/// # Errors
+///
+/// A flag that must be understood, or a codec, that is not known.
+pub(crate) fn understood(header: Header) -> Result<Codec, Refusal> {
+    let unknown = header.flags & flag::MUST_UNDERSTAND & !CALL_FLAGS_UNDERSTOOD;
+    if unknown != 0 {
+        let text = format!("the request has flags {unknown:#04x} that this server does not know");
+        return Err(Refusal::new(Reason::Unsupported, text));
+    }
+    let [number, _] = header.aux.to_le_bytes();
+    Codec::from_wire(number).ok_or_else(|| {
+        let text = format!("the request has the codec {number} that this server does not know");
+        Refusal::new(Reason::Unsupported, text)
+    })
+}
+
+/// Some names, for an error text.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 16;
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
+}

@@ -1,0 +1,128 @@
+//! One running handler: its context and the panic fence, around every poll.
+
+use crate::router::{Route, Router};
+use rpc_core::{
+    CallContext,
+    codec::Codec,
+    service::{HandlerAnswer, HandlerFuture},
+    transport::Body,
+};
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+/// A handler that has not ended yet.
+pub(crate) struct Handler {
+    context: CallContext,
+    fault: Arc<AtomicBool>,
+    state: State,
+}
+
+enum State {
+    /// Not polled yet; nothing of the user has run.
+    Ready(Route, Body, Codec),
+    Running(HandlerFuture),
+    Ended,
+}
+
+/// How a handler ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) how: How,
+    /// It said that the instance is at fault.
+    pub(crate) fault: bool,
+}
+
+/// An answer, or the text of a panic.
+#[derive(Debug)]
+pub(crate) enum How {
+    Answered(HandlerAnswer),
+    Panicked(String),
+}
+
+impl Handler {
+    /// A handler for the call that `context` describes; `fault` is the flag in it.
+    pub(crate) fn new(
+        route: Route,
+        body: Body,
+        codec: Codec,
+        context: CallContext,
+        fault: Arc<AtomicBool>,
+    ) -> Self {
+        Self { context, fault, state: State::Ready(route, body, codec) }
+    }
+
+    /// Polls it. A panic ends it, and is not let through.
+    pub(crate) fn poll(&mut self, router: &Router, cx: &mut Context<'_>) -> Poll<Ended> {
+        let Self { context, fault, state } = self;
+        // Unwind safety: after a panic the future is dropped and never looked at again, and the
+        // context restores itself.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            context.enter(|| {
+                if matches!(state, State::Ready(..))
+                    && let State::Ready(route, body, codec) =
+                        std::mem::replace(state, State::Ended)
+                {
+                    let (service, method) = router.target(route);
+                    *state = State::Running(service.call(method, body, codec));
+                }
+                let State::Running(future) = state else {
+                    unreachable!("invariant: a handler is not polled after its end")
+                };
+                let polled = future.as_mut().poll(cx);
+                if polled.is_ready() {
+                    // Within the fence and the context, since a destructor is user code too.
+                    *state = State::Ended;
+                }
+                polled
+            })
+        }));
+        let how = match result {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(answer)) => How::Answered(answer),
+            Err(panic) => {
+                drop_fenced(std::mem::replace(state, State::Ended));
+                How::Panicked(text(panic))
+            }
+        };
+        Poll::Ready(Ended { how, fault: fault.load(Ordering::Relaxed) })
+    }
+}
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        drop_fenced(std::mem::replace(&mut self.state, State::Ended));
+    }
+}
+
+/// Drops what belongs to the user, whose destructors may panic.
+fn drop_fenced(state: State) {
+    if matches!(state, State::Running(_))
+        && let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state)))
+    {
+        tracing::error!(panic = text(panic), "a handler panicked while it was dropped");
+    }
+}
+
+/// The text of a panic; any other payload is dropped with care, its destructor may panic too.
+fn text(panic: Box<dyn Any + Send>) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+    text.unwrap_or_else(|| "a panic without a text".to_owned())
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler").field("context", &self.context).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,210 @@
+//! How much a server takes on: calls in flight and bytes held, per connection and per process.
+
+use rpc_core::{
+    defaults,
+    wire::{BASE_LIMITS, Limits},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// The limits of a server, as the builder sets them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ServerLimits {
+    /// Largest request, in bytes.
+    pub(crate) max_message: u32,
+    /// Calls in flight.
+    pub(crate) in_flight_per_connection: u32,
+    pub(crate) in_flight_per_process: u32,
+    /// Bytes of bodies held.
+    pub(crate) held_per_connection: usize,
+    pub(crate) held_per_process: usize,
+    /// Credit that clients are given for large bodies, in bytes.
+    pub(crate) credit_per_body: u32,
+    pub(crate) credit_per_connection: u32,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            max_message: defaults::MAX_MESSAGE,
+            in_flight_per_connection: defaults::MAX_IN_FLIGHT_PER_CONNECTION,
+            in_flight_per_process: defaults::MAX_IN_FLIGHT_PER_PROCESS,
+            held_per_connection: defaults::MAX_HELD_PER_CONNECTION,
+            held_per_process: defaults::MAX_HELD_PER_PROCESS,
+            credit_per_body: defaults::CREDIT_PER_BODY,
+            credit_per_connection: defaults::CREDIT_PER_CONNECTION,
+        }
+    }
+}
+
+impl ServerLimits {
+    /// What is announced to clients. Smaller limits than the protocol's base are kept all the
+    /// same, but cannot be announced: a client may use the base before it has read any preface.
+    pub(crate) fn announced(&self) -> Limits {
+        Limits {
+            max_message: self.max_message.max(BASE_LIMITS.max_message),
+            credit_per_body: self.credit_per_body.max(BASE_LIMITS.credit_per_body),
+            credit_per_connection: self
+                .credit_per_connection
+                .max(BASE_LIMITS.credit_per_connection),
+            max_in_flight: self.in_flight_per_connection.max(BASE_LIMITS.max_in_flight),
+        }
+    }
+}
+
+/// What is taken on at the moment. Relaxed throughout: the numbers bound memory and order nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Usage {
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What one connection may take on.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    limits: ServerLimits,
+    process: Arc<Usage>,
+    own: Usage,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: ServerLimits, process: Arc<Usage>) -> Self {
+        Self { limits, process, own: Usage::default() }
+    }
+
+    /// Calls of this connection that hold a permit.
+    pub(crate) fn calls(&self) -> usize {
+        self.own.calls()
+    }
+
+    /// Whether one more call with a body of `bytes` is within the limits; if not, which limit it
+    /// is. Costs loads only, so that a call that ends at once need not be counted at all; other
+    /// connections may overshoot the process limits by one call each meanwhile.
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), String> {
+        let limits = &self.limits;
+        let beyond = |count: usize, what: &str| Err(format!("the limit of {count} {what}"));
+        if self.own.calls() >= limits.in_flight_per_connection as usize {
+            return beyond(limits.in_flight_per_connection as usize, "calls on one connection");
+        }
+        if self.process.calls() >= limits.in_flight_per_process as usize {
+            return beyond(limits.in_flight_per_process as usize, "calls in the process");
+        }
+        if self.own.bytes() + bytes > limits.held_per_connection {
+            return beyond(limits.held_per_connection, "bytes held for one connection");
+        }
+        if self.process.bytes() + bytes > limits.held_per_process {
+            return beyond(limits.held_per_process, "bytes held in the process");
+        }
+        Ok(())
+    }
+
+    /// Counts a call that was [checked](Self::check) until the permit is dropped.
+    pub(crate) fn permit(self: &Arc<Self>, bytes: usize) -> Permit {
+        for usage in [&self.own, &*self.process] {
+            usage.calls.fetch_add(1, Ordering::Relaxed);
+            usage.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Permit { admission: Arc::clone(self), bytes }
+    }
+
+    /// The process's calls as a share of its limit, in 255ths.
+    pub(crate) fn load(&self) -> u8 {
+        let share = self.process.calls() * 255 / (self.limits.in_flight_per_process as usize).max(1);
+        u8::try_from(share).unwrap_or(u8::MAX)
+    }
+}
+
+/// One call that is taken on, and the bytes held for it.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    admission: Arc<Admission>,
+    bytes: usize,
+}
+
+impl Permit {
+    /// Holds `bytes` in place of what was held: the request is done with, its answer waits.
+    /// Whether that is within the limits; if not, nothing is held.
+    pub(crate) fn exchange(&mut self, bytes: usize) -> bool {
+        let Admission { limits, process, own } = &*self.admission;
+        for usage in [own, process] {
+            usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+        self.bytes = 0;
+        if own.bytes() + bytes > limits.held_per_connection
+            || process.bytes() + bytes > limits.held_per_process
+        {
+            return false;
+        }
+        for usage in [own, process] {
+            usage.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        for usage in [&self.admission.own, &*self.admission.process] {
+            usage.calls.fetch_sub(1, Ordering::Relaxed);
+            usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Arc<Admission> {
+        let limits = ServerLimits {
+            in_flight_per_connection: 2,
+            held_per_connection: 100,
+            ..ServerLimits::default()
+        };
+        Arc::new(Admission::new(limits, Arc::default()))
+    }
+
+    #[test]
+    fn calls_and_bytes_come_back_when_permits_are_dropped() {
+        let admission = small();
+        let (a, b) = (admission.permit(40), admission.permit(40));
+        assert!(admission.check(0).unwrap_err().contains("2 calls on one connection"));
+        drop(a);
+        assert!(admission.check(61).unwrap_err().contains("100 bytes held"));
+        assert_eq!(admission.check(60), Ok(()));
+        drop(b);
+        assert_eq!((admission.calls(), admission.own.bytes(), admission.process.bytes()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_answer_takes_the_place_of_its_request() {
+        let admission = small();
+        let mut permit = admission.permit(40);
+        assert!(permit.exchange(100));
+        assert!(!permit.exchange(101), "more than may be held");
+        assert_eq!(admission.own.bytes(), 0);
+        drop(permit);
+        assert_eq!(admission.process.bytes(), 0);
+    }
+
+    #[test]
+    fn load_is_a_share_of_the_process_limit() {
+        let limits = ServerLimits { in_flight_per_process: 4, ..ServerLimits::default() };
+        let admission = Arc::new(Admission::new(limits, Arc::default()));
+        let _two = (admission.permit(0), admission.permit(0));
+        assert_eq!(admission.load(), 127);
+    }
+}

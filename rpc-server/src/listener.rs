@@ -1,0 +1,158 @@
+//! The port: bound, and accepting whatever happens to single connections or to the descriptors.
+
+use crate::{connection, peers::Peers, serving::Serving};
+use rpc_core::SetupError;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+/// First and longest pause after a failure to accept. Without a pause a process that has run out
+/// of descriptors would spin; a long one would keep it deaf after they are back.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Failures to accept are logged this often at most.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// How long a host name may take to resolve.
+const LOOKUP: Duration = Duration::from_secs(5);
+
+/// Binds `address`, a `host:port`.
+///
+/// # Errors
+///
+/// What the system says against it, and what to write.
+pub(crate) async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), SetupError> {
+    let refuse = |why: &str| {
+        let hint = "write `host:port`, for example \"0.0.0.0:9000\"; port 0 takes a free one";
+        SetupError::new(format!("cannot bind {address:?}: {why}: {hint}"))
+    };
+    let listener = match timeout(LOOKUP, TcpListener::bind(address)).await {
+        Err(_) => return Err(refuse("the host name does not resolve in time")),
+        Ok(Err(error)) => return Err(refuse(&error.to_string())),
+        Ok(Ok(listener)) => listener,
+    };
+    let bound = listener.local_addr().map_err(|error| refuse(&error.to_string()))?;
+    Ok((listener, bound))
+}
+
+/// The accept loop.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) listener: TcpListener,
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) peers: Arc<Peers>,
+    /// The tasks of the connections.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Listener {
+    /// Accepts until the server refuses new calls. The task's body.
+    pub(crate) async fn run(self) {
+        let mut trouble = Trouble::default();
+        let draining = self.serving.draining().clone();
+        loop {
+            // Cancel-safe: a connection that is not taken stays in the queue.
+            let accepted = tokio::select! {
+                biased;
+                () = draining.cancelled() => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, addr)) => {
+                    trouble = Trouble { logged: trouble.logged, ..Trouble::default() };
+                    self.serve(stream, addr);
+                }
+                Err(error) if concerns_one(&error) => {}
+                Err(error) => {
+                    let pause = trouble.met(&error);
+                    tokio::select! {
+                        () = draining.cancelled() => break,
+                        () = sleep(pause) => {}
+                    }
+                }
+            }
+        }
+        self.take_the_rest();
+    }
+
+    /// Takes the connections that are made already, so that closing the port does not reset them
+    /// with a call in their buffers.
+    fn take_the_rest(&self) {
+        while let Ok((stream, addr)) = accept_now(&self.listener) {
+            self.serve(stream, addr);
+        }
+    }
+
+    fn serve(&self, stream: tokio::net::TcpStream, addr: SocketAddr) {
+        let (serving, peers) = (Arc::clone(&self.serving), Arc::clone(&self.peers));
+        self.tasks.spawn(connection::serve(serving, peers, stream, addr));
+    }
+}
+
+/// Accepts a connection that is there, without waiting.
+fn accept_now(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match listener.poll_accept(&mut cx) {
+        std::task::Poll::Ready(accepted) => accepted,
+        std::task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// Whether a failure is one connection's own: the peer was gone before it was accepted.
+fn concerns_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Failures to accept in a row.
+#[derive(Debug, Default)]
+struct Trouble {
+    pause: Option<Duration>,
+    failures: u32,
+    logged: Option<Instant>,
+}
+
+impl Trouble {
+    /// Another failure: logged now and then, and how long to pause.
+    fn met(&mut self, error: &io::Error) -> Duration {
+        let pause = self.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX));
+        self.pause = Some(pause);
+        self.failures += 1;
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
+            tracing::warn!(
+                %error,
+                failures = self.failures,
+                "cannot accept connections: is the limit of open files too low (`ulimit -n`)?"
+            );
+        }
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_a_second() {
+        let mut trouble = Trouble::default();
+        let error = io::Error::other("no descriptors");
+        let pauses: Vec<_> = (0..9).map(|_| trouble.met(&error).as_millis()).collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_cannot_be_bound_is_explained() {
+        for address in ["127.0.0.1", "nowhere.invalid:1", "192.0.2.1:0"] {
+            let text = bind(address).await.unwrap_err().to_string();
+            assert!(text.contains(address) && text.contains("write `host:port`"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The connections of a server, and what the tasks of each share.
+
+use crate::{limits::Admission, running::Running, serving::Serving};
+use dashmap::DashMap;
+use rpc_core::{
+    transport::Link,
+    wire::{Kind, put_signal},
+};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// One greeted connection, as its reader and the tasks of its calls share it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) serving: Arc<Serving>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) link: Link,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) running: Running,
+    /// The tasks of its calls.
+    pub(crate) tasks: TaskTracker,
+    /// The connection ends now.
+    pub(crate) stop: CancellationToken,
+    told: AtomicBool,
+}
+
+impl Peer {
+    pub(crate) fn new(serving: Arc<Serving>, addr: SocketAddr, link: Link) -> Self {
+        let admission = Admission::new(serving.limits, Arc::clone(&serving.usage));
+        Self {
+            addr,
+            link,
+            admission: Arc::new(admission),
+            running: Running::default(),
+            tasks: TaskTracker::new(),
+            stop: serving.stop().child_token(),
+            told: AtomicBool::new(false),
+            serving,
+        }
+    }
+
+    /// Asks the peer to send no more calls; once.
+    pub(crate) fn tell_leaving(&self) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            // A connection that has ended needs no telling.
+            let _ = self.link.send(|out| put_signal(out, Kind::Leaving, 0));
+        }
+    }
+}
+
+/// The live connections. No guard of the map leaves a method.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    live: DashMap<u64, Arc<Peer>>,
+    next: AtomicU64,
+}
+
+impl Peers {
+    /// Lists a connection until the membership is dropped.
+    pub(crate) fn join(self: &Arc<Self>, peer: &Arc<Peer>) -> Membership {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.live.insert(number, Arc::clone(peer));
+        Membership { peers: Arc::clone(self), number }
+    }
+
+    /// All that are listed now.
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.live.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// How many are listed.
+    pub(crate) fn count(&self) -> usize {
+        self.live.len()
+    }
+}
+
+/// A place in the list.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    peers: Arc<Peers>,
+    number: u64,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.peers.live.remove(&self.number);
+    }
+}

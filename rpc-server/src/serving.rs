@@ -1,0 +1,66 @@
+//! What all connections of a server share.
+
+use crate::{
+    limits::{ServerLimits, Usage},
+    router::Router,
+    stats::Counters,
+};
+use rpc_core::discovery::InstanceId;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A server from the point of view of its connections.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    pub(crate) router: Router,
+    pub(crate) limits: ServerLimits,
+    pub(crate) instance: InstanceId,
+    pub(crate) counters: Counters,
+    /// The calls of all connections.
+    pub(crate) usage: Arc<Usage>,
+    /// Peers are told to leave; new ones at once.
+    leaving: AtomicBool,
+    /// New calls are refused.
+    draining: CancellationToken,
+    /// Connections end now, whatever runs on them.
+    stop: CancellationToken,
+}
+
+impl Serving {
+    pub(crate) fn new(router: Router, limits: ServerLimits, instance: InstanceId) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            router,
+            limits,
+            instance,
+            counters: Counters::default(),
+            usage: Arc::default(),
+            leaving: AtomicBool::new(false),
+            draining: stop.child_token(),
+            stop,
+        }
+    }
+
+    /// Sequentially consistent, as is reading it: a connection enters the list and then looks
+    /// here, who leaves writes here and then looks at the list; one of them sees the other.
+    pub(crate) fn start_leaving(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Triggered when new calls are refused and no connection is accepted any more.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
+    /// Triggered when connections end now.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+}

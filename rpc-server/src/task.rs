@@ -1,0 +1,148 @@
+//! A call in a task of its own: runs the handler until its deadline, then sends the answer.
+
+use crate::{
+    handler::{Ended, Handler},
+    limits::Permit,
+    peers::Peer,
+    reply::{CallRef, Outgoing, Refusal, names},
+};
+use rpc_core::{defaults, wire::Reason};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+/// A call that is taken on.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) call: CallRef,
+    pub(crate) deadline: Instant,
+    pub(crate) permit: Permit,
+}
+
+impl Task {
+    /// Runs a handler that was not polled yet.
+    pub(crate) fn spawn_run(self, handler: Handler) {
+        self.spawn(move |task| async move {
+            let ended = task.run(handler, true).await;
+            task.finish(ended).await;
+        });
+    }
+
+    /// Runs on a handler that was polled by the reader. It is polled again at once: the waker
+    /// that it was given is the reader's.
+    pub(crate) fn spawn_rest(self, handler: Handler) {
+        self.spawn(move |task| async move {
+            let ended = task.run(handler, false).await;
+            task.finish(ended).await;
+        });
+    }
+
+    /// Sends an answer that needs credit.
+    pub(crate) fn spawn_send(self, outgoing: Outgoing) {
+        self.spawn(move |task| task.send(outgoing));
+    }
+
+    fn spawn<F: Future<Output = ()> + Send + 'static>(self, run: impl FnOnce(Self) -> F) {
+        let (peer, id) = (Arc::clone(&self.peer), self.call.id);
+        peer.running.begin(id);
+        let task = peer.tasks.spawn(run(self));
+        peer.running.started(id, task.abort_handle());
+    }
+
+    /// Polls the handler until it ends or its time has passed; then it is dropped.
+    async fn run(&self, mut handler: Handler, mut fresh: bool) -> Result<Ended, Reason> {
+        let mut limit = pin!(None::<Sleep>);
+        poll_fn(move |cx| {
+            let polled = if std::mem::take(&mut fresh) {
+                self.first_poll(&mut handler, cx)
+            } else {
+                handler.poll(&self.peer.serving.router, cx).map(Ok)
+            };
+            if polled.is_ready() {
+                return polled;
+            }
+            // The timer is made when it is needed: most handlers end with their first poll.
+            if limit.is_none() {
+                limit.set(Some(sleep_until(self.deadline)));
+            }
+            match limit.as_mut().as_pin_mut().map(|limit| limit.poll(cx)) {
+                Some(Poll::Ready(())) => Poll::Ready(Err(Reason::DeadlinePassed)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// The first poll: not for a call that has waited too long for a free thread, and timed.
+    fn first_poll(
+        &self,
+        handler: &mut Handler,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Ended, Reason>> {
+        let begun = Instant::now();
+        if begun >= self.deadline {
+            return Poll::Ready(Err(Reason::TimePassed));
+        }
+        let router = &self.peer.serving.router;
+        let polled = handler.poll(router, cx).map(Ok);
+        router.pace(self.call.route).record(begun.elapsed());
+        polled
+    }
+
+    async fn finish(self, ended: Result<Ended, Reason>) {
+        let outgoing = match ended {
+            Ok(ended) => Outgoing::of(ended, self.call, &self.peer),
+            Err(reason) => {
+                let (service, method) = names(self.call, &self.peer);
+                let text = if reason == Reason::TimePassed {
+                    format!("the time for {service}.{method} passed before it could start")
+                } else {
+                    format!("the time for {service}.{method} passed while it ran; it was stopped")
+                };
+                Outgoing::error(self.call.id, &self.peer, Refusal::new(reason, text))
+            }
+        };
+        outgoing.count(&self.peer.serving.counters);
+        self.send(outgoing).await;
+    }
+
+    /// Sends the answer, unless the call was cancelled.
+    async fn send(self, mut outgoing: Outgoing) {
+        let Self { peer, call, deadline, mut permit } = self;
+        let must_wait = || peer.link.outbox().unsent() >= defaults::MAX_UNSENT;
+        if (outgoing.as_large().is_some() || must_wait()) && !permit.exchange(outgoing.len()) {
+            let (service, method) = names(call, &peer);
+            let text = format!(
+                "the answer of {service}.{method} was thrown away: the answers that wait for this \
+                 client to read them have reached the limit of bytes held"
+            );
+            outgoing = Outgoing::error(call.id, &peer, Refusal::new(Reason::BadAnswer, text));
+            outgoing.count(&peer.serving.counters);
+        }
+        if let Some(message) = outgoing.as_large() {
+            // Past its deadline nobody waits for it: the rest would only use up credit.
+            let _ = timeout_at(deadline, peer.link.send_large(message)).await;
+            peer.running.end(call.id);
+            return;
+        }
+        if must_wait() && timeout_at(deadline, peer.link.outbox().drained()).await.is_err() {
+            peer.running.end(call.id);
+            return;
+        }
+        drop(permit);
+        // Before the answer: once the client has it, it may use the id again.
+        if !peer.running.end(call.id) {
+            return;
+        }
+        match peer.link.outbox().append(|out| outgoing.put(out)) {
+            Ok(sent) if sent.owner => peer.link.outbox().lead(peer.link.stream()).await,
+            // Somebody else writes it, or the connection has ended and nobody waits.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
