@@ -77,8 +77,6 @@ pub(crate) enum Ending {
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
     Leaving,
-    /// As many calls are in flight as the peer takes; nothing was sent.
-    Full,
     /// The request is larger than the peer takes.
     TooLarge { limit: u32 },
     /// The provider is silent; the attempt can be waited for again.
@@ -116,6 +114,20 @@ impl Connection {
     /// Whether the provider's preface has been read.
     pub(crate) fn is_greeted(&self) -> bool {
         self.instance.get().is_some()
+    }
+
+    /// Whether as many calls are in flight as the provider takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.in_flight() >= self.link.credit().peer().max_in_flight as usize
+    }
+
+    /// Waits until there may be room for another call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn room(&self) {
+        self.slots.wait_for_room(|| self.is_full()).await;
     }
 
     /// Open, but the provider does not answer at the moment.
