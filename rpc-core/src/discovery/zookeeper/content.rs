@@ -27,8 +27,14 @@ pub(super) type Disabled = BTreeMap<String, Arc<BTreeSet<SocketAddr>>>;
 /// What operators wrote; `None` until it was read.
 pub(super) type Settings = Option<Arc<Disabled>>;
 
+/// What operators took out of one service.
+pub(super) fn disabled(settings: &Settings, service: &str) -> Arc<BTreeSet<SocketAddr>> {
+    settings.as_ref().and_then(|all| all.get(service).cloned()).unwrap_or_default()
+}
+
 /// Turns the nodes of a service into its view.
 pub(super) struct ServiceSink<'a> {
+    service: &'a str,
     settings: watch::Receiver<Settings>,
     known: Mutex<Instances>,
     warned: Warned,
@@ -36,13 +42,14 @@ pub(super) struct ServiceSink<'a> {
 }
 
 impl<'a> ServiceSink<'a> {
-    /// A sink for the service in `dir`, whose content goes into `view`.
+    /// A sink for `service` in `dir`, whose content goes into `view`.
     pub(super) fn new(
+        service: &'a str,
         dir: &str,
         settings: watch::Receiver<Settings>,
         view: &'a watch::Sender<View>,
     ) -> Self {
-        Self { settings, known: Mutex::default(), warned: Warned::new(dir), view }
+        Self { service, settings, known: Mutex::default(), warned: Warned::new(dir), view }
     }
 
     fn instance(&self, name: &str, data: &[u8]) -> Option<Arc<Instance>> {
@@ -65,6 +72,8 @@ impl<'a> ServiceSink<'a> {
 
     /// Publishes `known` as what the registry lists now.
     fn publish(&self, known: &Instances) {
+        // With the list and not after it: in between, a disabled address would be used.
+        let disabled = disabled(&self.settings.borrow(), self.service);
         self.view.send_if_modified(|view| {
             let was_live = matches!(view.source, Source::Live { .. });
             if !was_live {
@@ -74,7 +83,9 @@ impl<'a> ServiceSink<'a> {
             if changed {
                 view.instances = Arc::new(known.clone());
             }
-            changed || !was_live
+            let settings_changed = view.disabled != disabled;
+            view.disabled = disabled;
+            changed || settings_changed || !was_live
         });
     }
 }

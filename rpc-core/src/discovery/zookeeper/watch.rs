@@ -1,7 +1,7 @@
 //! The consumer's side: one session for all services, one view for each subscription.
 
 use super::{
-    content::{ServiceSink, Settings, SettingsSink},
+    content::{ServiceSink, Settings, SettingsSink, disabled},
     follow::{Connection, Session, follow},
     layout,
     session::{Backoff, Link, LinkEvent, Target, supervised},
@@ -107,7 +107,7 @@ pub(super) fn spawn(hub: Arc<Hub>, target: &Target, service: &str) -> Subscripti
     let end = CancellationToken::new();
     let service = service.to_owned();
     let task = async move {
-        let sink = ServiceSink::new(&dir, hub.settings.clone(), &view);
+        let sink = ServiceSink::new(&service, &dir, hub.settings.clone(), &view);
         tokio::join!(
             follow(&dir, hub.sessions.clone(), &sink),
             apply_settings(&service, hub.settings.clone(), &view),
@@ -124,9 +124,7 @@ async fn apply_settings(
     view: &watch::Sender<View>,
 ) {
     loop {
-        let disabled =
-            settings.borrow_and_update().as_ref().and_then(|all| all.get(service).cloned());
-        let disabled = disabled.unwrap_or_default();
+        let disabled = disabled(&settings.borrow_and_update(), service);
         view.send_if_modified(|view| {
             let changed = view.disabled != disabled;
             view.disabled = disabled;
