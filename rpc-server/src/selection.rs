@@ -136,8 +136,7 @@ impl Selection {
         all: &[&'static Registration],
     ) -> Result<Vec<&'static Registration>, SetupError> {
         self.check_names(all)?;
-        let is_explicit =
-            |r: &Registration| self.explicit.iter().any(|e| e.type_id == r.type_id());
+        let is_explicit = |r: &Registration| self.explicit.iter().any(|e| e.type_id == r.type_id());
         let replaced = |r: &Registration| {
             let service = r.meta().registered;
             self.bound.iter().any(|b| b.meta().registered == service)
@@ -173,9 +172,8 @@ impl Selection {
 
     /// Every name in `.only(..)` must be one that there is.
     fn check_names(&self, all: &[&'static Registration]) -> Result<(), SetupError> {
-        let metas = || {
-            all.iter().map(|r| r.meta()).chain(self.bound.iter().map(|bound| bound.meta()))
-        };
+        let metas =
+            || all.iter().map(|r| r.meta()).chain(self.bound.iter().map(|bound| bound.meta()));
         for wanted in self.only.iter().flatten() {
             if !metas().any(|meta| *wanted == meta.name || *wanted == meta.registered) {
                 let mut names: Vec<_> = metas().map(|meta| meta.registered).collect();
@@ -184,7 +182,10 @@ impl Selection {
                 let there = if names.is_empty() {
                     format!("there is none at all: {LINK_HINT}")
                 } else {
-                    format!("there are: {}. If it is another crate's: {LINK_HINT}", names.join(", "))
+                    format!(
+                        "there are: {}. If it is another crate's: {LINK_HINT}",
+                        names.join(", ")
+                    )
                 };
                 return Err(SetupError::new(format!(
                     ".only(..) names {wanted:?}, but no linked #[rpc_service] impl serves it; {there}"
@@ -207,7 +208,10 @@ impl Selection {
         } else {
             ".only(..) leaves nothing of what there is"
         };
-        SetupError::new(format!("there is nothing to serve: {why}; there are: {}", names.join(", ")))
+        SetupError::new(format!(
+            "there is nothing to serve: {why}; there are: {}",
+            names.join(", ")
+        ))
     }
 }
 

@@ -204,6 +204,7 @@ impl RawPeer {
 
     pub async fn connect_with(addr: SocketAddr, limits: Limits) -> Self {
         let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         stream.write_all(&preface(limits)).await.unwrap();
         let mut buffer = Vec::new();
         let server = loop {
@@ -349,6 +350,9 @@ pub struct Data<'a> {
     pub data: &'a [u8],
 }
 
-fn as_bytes<S: serde::Serializer>(data: &&[u8], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+fn as_bytes<S: serde::Serializer>(
+    data: &&[u8],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_bytes(data)
 }
