@@ -1,1 +1,43 @@
-//! placeholder
+//! The client: finds the providers of a service, spreads calls over them, and sees to it that no
+//! call is lost that could be saved.
+//!
+//! ```no_run
+//! # use rpc_core::rpc_client;
+//! # #[rpc_client]
+//! # pub trait Greeter { async fn greet(&self, name: String) -> rpc_core::Result<String>; }
+//! # async fn main_() -> Result<(), Box<dyn std::error::Error>> {
+//! use rpc_client::Client;
+//!
+//! let client = Client::connect("zookeeper://127.0.0.1:2181/rpc").await?;
+//! let greeter: GreeterClient = client.get();
+//! println!("{}", greeter.greet("Ada".into()).await?);
+//! # Ok(()) }
+//! ```
+//!
+//! In reading order: `call` is the policy of one call, `verdict` the table of what is sent again,
+//! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
+
+mod builder;
+mod client;
+
+mod call;
+mod verdict;
+
+mod cluster;
+mod endpoint;
+
+mod connection;
+mod timekeeper;
+
+mod stats;
+
+mod balance;
+
+pub use balance::{Balance, UnknownBalance};
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use stats::ClientStats;
+
+/// Smallest and largest value of `max_message`, in bytes.
+pub(crate) const MIN_MESSAGE: u32 = 64 * 1024;
+pub(crate) const MAX_MESSAGE: u32 = 1024 * 1024 * 1024;

@@ -64,7 +64,7 @@ defaults! {
     /// `start()` waits this long for the registration.
     REGISTRATION_WAIT: Duration = Duration::from_secs(5);
     /// An instance that vanished from the registry without leaving, but answers, stays this long.
-    PROBATION: Duration = Duration::from_secs(600);
+    PROBATION: Duration = Duration::from_mins(10);
     /// A call waits for an endpoint when one was lost or listed less than this long ago.
     ENDPOINT_GRACE: Duration = Duration::from_secs(5);
     /// A call fails at once when a live registry has listed no instance for this long.

@@ -23,7 +23,8 @@ mod reply;
 #[doc(hidden)]
 pub mod service;
 
-mod invoke;
+#[doc(hidden)]
+pub mod invoke;
 
 mod context;
 mod options;

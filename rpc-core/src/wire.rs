@@ -2,14 +2,16 @@
 //!
 //! Everything here is pure: bytes in, values out, and back. Integers are little-endian.
 
+use std::time::Duration;
+
 mod frame;
 mod preface;
 mod reason;
 mod request;
 
 pub use frame::{
-    CALL_FLAGS_UNDERSTOOD, HEADER, Header, Kind, MAX_FRAME, ProtocolError, flag, next_frame,
-    put_close, put_credit, put_frame, put_signal, read_close, read_total,
+    CALL_FLAGS_UNDERSTOOD, HEADER, Header, Kind, MAX_FRAME, ProtocolError, WholeFrame, flag,
+    next_frame, put_close, put_credit, put_frame, put_signal, read_close, read_total,
 };
 pub use preface::{BASE_LIMITS, Limits, MAGIC, PREFACE, Preface, PrefaceError, read_preface};
 pub use reason::{Reason, put_error, read_error};
@@ -38,6 +40,12 @@ pub const fn fnv1a_32(bytes: &[u8]) -> u32 {
         i += 1;
     }
     hash
+}
+
+/// Time since a preface as the 32-bit clock that requests carry; it comes around after 49 days.
+pub fn clock_ms(since_preface: Duration) -> u32 {
+    let low = since_preface.as_millis() & u128::from(u32::MAX);
+    u32::try_from(low).unwrap_or(0)
 }
 
 /// Takes the first `N` bytes off `bytes`; `None` when there are fewer.

@@ -2,3 +2,8 @@
 
 pub mod proxy;
 pub mod zookeeper;
+
+/// The example of the README is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -32,7 +32,7 @@ impl DelayMeter {
             self.period = period;
         }
         // The peer's clock is 32 bits wide and comes around after 49 days, so compare modulo.
-        let difference = i64::from((now_ms as u32).wrapping_sub(sent_ms).cast_signed());
+        let difference = i64::from(crate::wire::clock_ms(now).wrapping_sub(sent_ms).cast_signed());
         let least = self.current.map_or(difference, |least| least.min(difference));
         self.current = Some(least);
         let base = self.previous.map_or(least, |previous| previous.min(least));

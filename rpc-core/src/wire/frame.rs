@@ -133,6 +133,9 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
+/// A frame's header, its payload, and its length in all.
+pub type WholeFrame<'a> = (Header, &'a [u8], usize);
+
 /// The first whole frame of `bytes`: its header, its payload, and its length in all. `None` when
 /// it is not complete yet.
 ///
@@ -141,10 +144,10 @@ impl std::error::Error for ProtocolError {}
 /// A length out of range, which is refused before a byte is allocated, or a kind that must be
 /// understood and is not.
 #[inline]
-pub fn next_frame(bytes: &[u8]) -> Result<Option<(Header, &[u8], usize)>, ProtocolError> {
+pub fn next_frame(bytes: &[u8]) -> Result<Option<WholeFrame<'_>>, ProtocolError> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let length = u32::from_le_bytes(*length);
-    if length < 12 || length > MAX_FRAME {
+    if !(12..=MAX_FRAME).contains(&length) {
         return Err(ProtocolError("a frame's length is out of range"));
     }
     let Some(frame) = rest.get(..length as usize) else { return Ok(None) };

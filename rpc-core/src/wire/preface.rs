@@ -11,6 +11,10 @@ pub const MAGIC: [u8; 4] = [0xf5, b'r', b'p', b'c'];
 /// Bytes of a version 1 preface.
 pub const PREFACE: usize = 40;
 
+/// Its bytes behind the length field.
+const PREFACE_REST: u16 = 32;
+const _: () = assert!(PREFACE == 8 + PREFACE_REST as usize);
+
 /// Largest preface that is read, whatever later versions add.
 const MAX_PREFACE: usize = 1024;
 
@@ -80,7 +84,7 @@ impl Preface {
     pub fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[self.lowest, self.highest]);
-        out.extend_from_slice(&(PREFACE as u16 - 8).to_le_bytes());
+        out.extend_from_slice(&PREFACE_REST.to_le_bytes());
         out.extend_from_slice(&self.features.to_le_bytes());
         out.extend_from_slice(&self.instance.map_or(0, InstanceId::to_u64).to_le_bytes());
         for limit in [

@@ -1,7 +1,7 @@
 //! The consumer's side: one session for all services, one view for each subscription.
 
 use super::{
-    follow::{Session, Sink, follow},
+    follow::{Connection, Session, Sink, follow},
     layout,
     session::{Backoff, Link, LinkEvent, Target, supervised},
 };
@@ -62,10 +62,9 @@ impl Hub {
 
 /// Keeps a session open and tells of it in order.
 async fn keep_session(target: Arc<Target>, sessions: watch::Sender<Session>) {
-    let mut number = 0;
     let mut backoff = Backoff::new();
     loop {
-        let kept = supervised(keep_session_until_panic(&target, &sessions, &mut number)).await;
+        let kept = supervised(keep_session_until_panic(&target, &sessions)).await;
         if let Err(panic) = kept {
             sessions.send_replace(Session::Down(panic));
         }
@@ -73,22 +72,23 @@ async fn keep_session(target: Arc<Target>, sessions: watch::Sender<Session>) {
     }
 }
 
-async fn keep_session_until_panic(
-    target: &Arc<Target>,
-    sessions: &watch::Sender<Session>,
-    number: &mut u64,
-) {
+async fn keep_session_until_panic(target: &Arc<Target>, sessions: &watch::Sender<Session>) {
     let down = |reason: String| {
         sessions.send_replace(Session::Down(reason));
     };
     let mut link = Link::connect(Arc::clone(target), down).await;
     let mut backoff = Backoff::new();
     loop {
-        *number += 1;
-        sessions.send_replace(Session::Up(link.client().clone(), *number));
+        let broken = CancellationToken::new();
+        let connection = Connection { client: link.client().clone(), broken: broken.clone() };
+        sessions.send_replace(Session::Up(connection));
         let since = Instant::now();
         let over = loop {
-            match link.event().await {
+            let event = tokio::select! {
+                event = link.event() => event,
+                () = broken.cancelled() => LinkEvent::Over("the session is of no use".into()),
+            };
+            match event {
                 LinkEvent::Reconnected | LinkEvent::Replaced => break None,
                 LinkEvent::Lost => down(format!("the connection to {} is lost", target.name())),
                 LinkEvent::Over(why) => break Some(why),

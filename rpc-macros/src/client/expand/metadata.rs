@@ -7,7 +7,8 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt;
 
-/// Output: `static __META: ServiceMeta` and a check of what only the compiler knows.
+/// Output: `static __META: ServiceMeta` and a check of what only the compiler knows, and
+/// the contract's entry in the list of those that are linked into the program.
 pub(super) fn description(contract: &Contract) -> TokenStream {
     let Contract { item, name, version, doc, .. } = contract;
     let name = name.as_ref().map_or_else(
@@ -37,6 +38,7 @@ pub(super) fn description(contract: &Contract) -> TokenStream {
             methods: &[#(#methods),*],
         };
         const _: () = __rpc::check(&__META);
+        __rpc::inventory::submit! { __rpc::Contract(&__META) }
     }
 }
 

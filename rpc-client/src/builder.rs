@@ -1,0 +1,121 @@
+//! The only way to make a client.
+
+use crate::{
+    balance::Balance,
+    client::{Client, Settings},
+};
+use rpc_core::{SetupError, defaults, discovery::RegistrySource, wire::Limits};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Describes a client; see [`Client::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    registry: Option<RegistrySource>,
+    balance: Balance,
+    timeout: Duration,
+    retries: u32,
+    max_message: u32,
+    max_in_flight: u32,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            registry: None,
+            balance: Balance::default(),
+            timeout: defaults::CALL_TIMEOUT,
+            retries: defaults::RETRIES,
+            max_message: defaults::MAX_MESSAGE,
+            max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
+        }
+    }
+
+    /// Where providers are found: `zookeeper://h1:2181,h2:2181/rpc`, `static://host:port,..`,
+    /// `memory://name`, or a value that implements [`rpc_core::discovery::Registry`]. Required.
+    pub fn registry(mut self, registry: impl Into<RegistrySource>) -> Self {
+        self.registry = Some(registry.into());
+        self
+    }
+
+    /// How calls are spread over providers. Default [`Balance::RoundRobin`].
+    pub fn balance(mut self, balance: Balance) -> Self {
+        self.balance = balance;
+        self
+    }
+
+    /// How long a call may take when neither it, nor its method, nor its contract says. Default
+    /// 10 s; more than zero.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Further attempts of a call after its first, each at another endpoint. Default 2.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Largest message that is sent or received, in bytes. Default 4 MiB; 64 KiB to 1 GiB.
+    pub fn max_message(mut self, bytes: u32) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// Calls in flight at once, those that wait for an endpoint included. Default 131,072; at
+    /// least 1. A call beyond it fails with `ResourceExhausted` and `NotSent`.
+    pub fn max_in_flight(mut self, calls: u32) -> Self {
+        self.max_in_flight = calls;
+        self
+    }
+
+    /// Makes the client. Called within a tokio runtime, on which its connections will live.
+    ///
+    /// # Errors
+    ///
+    /// Only for configuration: no registry, one that cannot be understood, a value out of range.
+    /// An unreachable registry is no error.
+    #[expect(clippy::unused_async, reason = "the signature leaves room for work that waits")]
+    pub async fn build(self) -> Result<Client, SetupError> {
+        let runtime = Handle::try_current()
+            .map_err(|_| SetupError::new("a client is built within a tokio runtime"))?;
+        let registry = self.registry.ok_or_else(|| {
+            SetupError::new(
+                "the client has no registry; add .registry(\"zookeeper://host:2181\"), \
+                 .registry(\"static://host:port\") or .registry(\"memory://name\")",
+            )
+        })?;
+        if !self.balance.is_available() {
+            return Err(SetupError::new(format!(
+                "the balance strategy `{}` is not available yet; use `round-robin` or `random`",
+                self.balance
+            )));
+        }
+        if self.timeout.is_zero() {
+            return Err(SetupError::new("`timeout` is zero; it is more than that"));
+        }
+        let range = crate::MIN_MESSAGE..=crate::MAX_MESSAGE;
+        if !range.contains(&self.max_message) {
+            return Err(SetupError::new(format!(
+                "`max_message` is {}; it is {} to {} bytes",
+                self.max_message,
+                range.start(),
+                range.end()
+            )));
+        }
+        if self.max_in_flight == 0 {
+            return Err(SetupError::new("`max_in_flight` is 0; it is at least 1"));
+        }
+        let settings = Settings {
+            registry: registry.open()?,
+            balance: self.balance,
+            timeout: self.timeout,
+            retries: self.retries,
+            limits: Limits { max_message: self.max_message, ..Limits::default() },
+            max_in_flight: self.max_in_flight,
+        };
+        Ok(Client::start(settings, runtime))
+    }
+}

@@ -1,0 +1,364 @@
+//! The policy of one call, in the order in which it is applied.
+//!
+//! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
+//! endpoint, or back to the caller with what is known.
+
+use crate::{
+    client::{InFlight, Shared},
+    cluster::{Cluster, Pick, outlook},
+    connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    verdict::{self, Ended, Verdict},
+};
+use rpc_core::{
+    Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place, RawReply, RpcError,
+    invoke::{Answer, BoxFuture},
+    transport::Body,
+    wire::{Kind, put_metadata, read_error},
+};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Carries the calls of one service.
+pub(crate) struct Route {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) cluster: Arc<Cluster>,
+    /// Keeps the client's tasks for as long as a proxy lives.
+    pub(crate) _client: Arc<crate::client::Inner>,
+}
+
+impl Invoke for Route {
+    fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<RawReply, RpcError>> {
+        Box::pin(self.run(call))
+    }
+}
+
+/// What one attempt came to.
+struct Attempt {
+    ended: Ended,
+    result: Result<(Answer, rpc_core::codec::Codec), RpcError>,
+}
+
+impl Attempt {
+    fn failed(ended: Ended, error: RpcError) -> Self {
+        let error = error.with_outcome(verdict::outcome(ended));
+        Self { ended, result: Err(error) }
+    }
+}
+
+/// What a call has been through so far.
+struct Progress {
+    start: Instant,
+    deadline: Instant,
+    attempts: u32,
+    /// Further attempts that are left to pay with.
+    retries: u32,
+    /// Numbers of the connections that were tried.
+    tried: Vec<u64>,
+    last: Option<(Arc<Connection>, RpcError)>,
+}
+
+impl Route {
+    async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
+        let start = Instant::now();
+        let timeout = self.timeout(&call);
+        let mut deadline = start + timeout;
+        if let Some(inherited) = call.context.deadline() {
+            deadline = deadline.min(inherited);
+        }
+        let mut progress = Progress {
+            start,
+            deadline,
+            attempts: 0,
+            retries: call.options.settings().retries.unwrap_or(self.shared.retries),
+            tried: Vec::new(),
+            last: None,
+        };
+        if deadline <= start {
+            let e = RpcError::deadline_exceeded("no time was left when the call was made");
+            return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
+        }
+        let _in_flight = match InFlight::enter(&self.shared) {
+            Ok(in_flight) => in_flight,
+            Err(e) => return Err(place(&call, &progress, e)),
+        };
+        let metadata = match metadata(&call.context, call.options) {
+            Ok(metadata) => metadata,
+            Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
+        };
+        loop {
+            let connection = match self.connection(&mut progress).await {
+                Ok(connection) => connection,
+                Err(e) => return Err(place(&call, &progress, e)),
+            };
+            let Some(attempt) =
+                self.attempt(&mut call, &connection, &mut progress, &metadata).await
+            else {
+                // It admitted nothing, so it was not an attempt.
+                continue;
+            };
+            let error = match attempt.result {
+                Ok((answer, codec)) => {
+                    return Ok(RawReply {
+                        answer,
+                        codec,
+                        endpoint: connection.addr,
+                        attempts: progress.attempts,
+                        elapsed: progress.start.elapsed(),
+                    });
+                }
+                Err(error) => error,
+            };
+            let counters = &self.shared.dialer.counters;
+            let verdict = verdict::decide(attempt.ended, call.method.idempotent);
+            progress.tried.push(connection.number);
+            progress.last = Some((connection, error.clone()));
+            match verdict {
+                Verdict::Move => {
+                    counters.moves.fetch_add(1, Ordering::Relaxed);
+                }
+                Verdict::Retry
+                    if progress.retries > 0 && self.may_help(attempt.ended, &progress.tried) =>
+                {
+                    progress.retries -= 1;
+                    counters.retries.fetch_add(1, Ordering::Relaxed);
+                }
+                _ => return Err(place(&call, &progress, error)),
+            }
+        }
+    }
+
+    /// Call over method over contract over client over the default.
+    fn timeout(&self, call: &Call<'_>) -> Duration {
+        call.options.settings().timeout.or(call.method.timeout).unwrap_or(self.shared.timeout)
+    }
+
+    /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
+    /// back, one that answered with an error is not asked again.
+    fn may_help(&self, ended: Ended, tried: &[u64]) -> bool {
+        matches!(ended, Ended::Unknown)
+            || !matches!(self.cluster.pick(&self.shared, tried), Pick::Nobody)
+    }
+
+    /// A connection that has not been tried, waiting for one while that makes sense.
+    async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
+        if let Pick::Found(connection) = self.cluster.pick(&self.shared, &progress.tried) {
+            return Ok(connection);
+        }
+        let mut published = self.cluster.published();
+        loop {
+            published.mark_unchanged();
+            // Looked for again after the mark, so that no list is missed.
+            let full = match self.cluster.pick(&self.shared, &progress.tried) {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full(connection) => Some(connection),
+                Pick::Nobody => None,
+            };
+            let now = Instant::now();
+            let picks = self.cluster.picks();
+            let until = match &full {
+                Some(_) => Some(progress.deadline),
+                None => outlook(&picks.outlook, now),
+            };
+            let Some(until) = until.filter(|_| now < progress.deadline) else {
+                let why = full.map_or_else(
+                    || picks.outlook.describe(now),
+                    |_| "every connection has as many calls in flight as it takes".to_owned(),
+                );
+                return Err(self.nobody(progress, &why));
+            };
+            tokio::select! {
+                _ = published.changed() => {}
+                () = room(full.as_deref()) => {}
+                () = tokio::time::sleep_until(until.min(progress.deadline)) => {}
+                () = self.cluster.over() => {
+                    return Err(self.nobody(progress, "the client or its runtime was shut down"));
+                }
+            }
+        }
+    }
+
+    /// No endpoint takes the call: the last attempt's error if there was one, else what is known.
+    fn nobody(&self, progress: &mut Progress, why: &str) -> RpcError {
+        if let Some((_, error)) = &progress.last {
+            return error.clone();
+        }
+        RpcError::unavailable(format!("no provider of {} takes calls: {why}", self.cluster.service))
+            .with_outcome(Outcome::NotSent)
+    }
+
+    /// One attempt at one endpoint. `None` when the connection admits no call any more.
+    async fn attempt(
+        &self,
+        call: &mut Call<'_>,
+        connection: &Arc<Connection>,
+        progress: &mut Progress,
+        metadata: &Metadata,
+    ) -> Option<Attempt> {
+        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
+            Ok(waiter) => waiter,
+            Err(Refused::Closed | Refused::Full) => return None,
+        };
+        let codec = call.service.codec;
+        let mut body = Body::new();
+        if let Err(e) = call.args.encode(codec, body.buffer()) {
+            return Some(Attempt::failed(Ended::Final, e).not_sent());
+        }
+        if body.len() > self.shared.dialer.limits.max_message as usize {
+            return Some(too_large(body.len(), self.shared.dialer.limits.max_message));
+        }
+        let first = progress.attempts == 0;
+        progress.attempts += 1;
+        let request = Request {
+            service: call.service.id,
+            method: call.method,
+            codec,
+            trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
+            metadata: &metadata.0,
+            retry: !first,
+            now: if first { progress.start } else { Instant::now() },
+            deadline: progress.deadline,
+        };
+        let sent = connection.send(&mut waiter, &request, &body).await;
+        drop(body);
+        let ending = match sent {
+            Some(ending) => ending,
+            None => self.wait(connection, &mut waiter, progress).await,
+        };
+        Some(ended(ending))
+    }
+
+    /// Waits for the reply. When the provider falls silent, the call stays with it unless another
+    /// endpoint can take it.
+    async fn wait(
+        &self,
+        connection: &Arc<Connection>,
+        waiter: &mut Waiter,
+        progress: &Progress,
+    ) -> Ending {
+        loop {
+            let ending = connection.wait(waiter).await;
+            if !matches!(ending, Ending::Silent) {
+                return ending;
+            }
+            let mut tried = progress.tried.clone();
+            tried.push(connection.number);
+            let another = self.cluster.pick(&self.shared, &tried);
+            if progress.retries > 0 && matches!(another, Pick::Found(_)) {
+                return ending;
+            }
+        }
+    }
+}
+
+/// The error as the caller gets it: with the place and the fate of its call.
+fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
+    let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
+    error.placed(Place {
+        service: call.service.registered,
+        method: call.method.name,
+        endpoint,
+        attempts: progress.attempts,
+        elapsed: progress.start.elapsed(),
+        outcome: None,
+    })
+}
+
+impl Attempt {
+    fn not_sent(mut self) -> Self {
+        self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
+        self
+    }
+}
+
+/// Waits for room on a connection that is full; for ever when there is none such.
+async fn room(full: Option<&Connection>) {
+    match full {
+        Some(connection) => connection.room().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The encoded metadata section of a call; empty when it carries none.
+struct Metadata(Vec<u8>);
+
+/// What propagates from the context, under what the options say.
+fn metadata(context: &CallContext, options: &CallOptions) -> Result<Metadata, RpcError> {
+    let own = &options.settings().metadata;
+    let inherited = context.entries();
+    let mut section = Vec::new();
+    if own.is_empty() && inherited.is_empty() {
+        return Ok(Metadata(section));
+    }
+    let hidden = |m: &&MetadataEntry| m.propagates && !own.iter().any(|o| o.key == m.key);
+    let mut entries = own.iter().chain(inherited.iter().filter(hidden)).peekable();
+    if entries.peek().is_some() {
+        put_metadata(&mut section, entries)?;
+    }
+    Ok(Metadata(section))
+}
+
+fn too_large(length: usize, limit: u32) -> Attempt {
+    let text = format!(
+        "the request is {length} bytes, the largest message is {limit}; send less, or raise \
+         `max_message` on both sides"
+    );
+    Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
+}
+
+/// How an attempt ended, in words and for the verdict.
+fn ended(ending: Ending) -> Attempt {
+    match ending {
+        Ending::Answer { kind, codec, body } => match kind {
+            Kind::Reply => {
+                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) }
+            }
+            Kind::AppError => {
+                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::App(body), codec)) }
+            }
+            Kind::Error => {
+                let (reason, error) = read_error(&body);
+                let ended = Ended::Answered(reason, error.code());
+                Attempt::failed(ended, error)
+            }
+            _ => Attempt::failed(Ended::Final, bad_reply()),
+        },
+        Ending::Broken { why, sent: false } => {
+            let text = format!("{why}; the request had not been sent");
+            Attempt::failed(Ended::NotSent, RpcError::unavailable(text))
+        }
+        Ending::Broken { why, sent: true } => {
+            let text = format!(
+                "{why}, with the request sent and no reply received; if calling the method twice \
+                 does no harm, mark it #[rpc(idempotent)] and it will be sent again"
+            );
+            Attempt::failed(Ended::Unknown, RpcError::unavailable(text))
+        }
+        Ending::Leaving => Attempt::failed(
+            Ended::NotSent,
+            RpcError::unavailable("the provider leaves; the request had not been sent"),
+        ),
+        Ending::TooLarge { limit } => {
+            let text = format!(
+                "the provider takes messages of at most {limit} bytes; send less, or raise its \
+                 `max_message`"
+            );
+            Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
+        }
+        Ending::Silent => Attempt::failed(
+            Ended::Unknown,
+            RpcError::unavailable("the provider is connected but does not answer"),
+        ),
+        Ending::Deadline { sent } => {
+            let text = if sent {
+                "no reply in time; the provider was told to stop"
+            } else {
+                "the request could not be sent in time"
+            };
+            let attempt = Attempt::failed(Ended::Final, RpcError::deadline_exceeded(text));
+            if sent { attempt } else { attempt.not_sent() }
+        }
+    }
+}

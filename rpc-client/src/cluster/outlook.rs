@@ -1,0 +1,142 @@
+//! Whether a call that finds no endpoint should wait for one, and what to say when it should not.
+
+use crate::endpoint::Endpoint;
+use rpc_core::{
+    defaults,
+    discovery::{Source, View},
+};
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc};
+use tokio::time::Instant;
+
+/// What is known of a service beside the endpoints that take calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlook {
+    source: Source,
+    place: Arc<str>,
+    listed: usize,
+    disabled: usize,
+    /// When an endpoint was lost, or listed without being reached, last.
+    lost: Option<Instant>,
+    /// An endpoint is connected and does not answer at the moment.
+    silent: bool,
+    /// Each endpoint that takes no calls, and why.
+    why: Vec<(SocketAddr, Arc<str>)>,
+}
+
+/// Endpoints that an error text names at most.
+const NAMED: usize = 4;
+
+impl Outlook {
+    /// Before anything was dialled: what is listed already is about to be.
+    pub(crate) fn new(view: &View) -> Self {
+        let none = Self::of(view, &BTreeMap::new());
+        Self { lost: (none.listed > 0).then(Instant::now), ..none }
+    }
+
+    pub(crate) fn of(view: &View, endpoints: &BTreeMap<SocketAddr, Arc<Endpoint>>) -> Self {
+        let (mut lost, mut silent, mut why) = (None, false, Vec::new());
+        for (addr, endpoint) in endpoints {
+            if endpoint.connection().is_some_and(|c| c.is_silent()) {
+                silent = true;
+                why.push((*addr, Arc::from("silent: connected, but does not answer")));
+            } else if let Some((since, reason)) = endpoint.lost() {
+                lost = lost.max(Some(since));
+                why.push((*addr, reason));
+            }
+        }
+        why.truncate(NAMED);
+        Self {
+            source: view.source.clone(),
+            place: Arc::clone(&view.place),
+            listed: view.instances.len(),
+            disabled: view.instances.keys().filter(|a| view.disabled.contains(a)).count(),
+            lost,
+            silent,
+            why,
+        }
+    }
+
+    /// What the registry and the endpoints say, for an error text.
+    pub(crate) fn describe(&self, now: Instant) -> String {
+        let ago = |since: Instant| now.saturating_duration_since(since).as_secs_f32();
+        let place = &self.place;
+        let mut text = match &self.source {
+            Source::Connecting { since, reason } => {
+                let why = if reason.is_empty() { "no answer yet" } else { reason };
+                format!("{place} could not be read for {:.1} s: {why}", ago(*since))
+            }
+            Source::Live { .. } if self.listed == 0 => {
+                format!("{place} lists no instance; is a provider running?")
+            }
+            Source::Live { .. } => format!("{place} lists {}", instances(self.listed)),
+            Source::Stale { since, reason } => format!(
+                "the registry has been unreachable for {:.1} s ({reason}); {place} last listed {}",
+                ago(*since),
+                instances(self.listed)
+            ),
+        };
+        if self.disabled > 0 {
+            let _ = write!(text, ", {} of them disabled by an operator", self.disabled);
+        }
+        for (addr, reason) in &self.why {
+            let _ = write!(text, "; {addr}: {reason}");
+        }
+        text
+    }
+}
+
+fn instances(count: usize) -> String {
+    if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") }
+}
+
+/// Until when a call that finds no endpoint should wait for one; `None`: not at all. Pure.
+///
+/// It waits while the registry cannot be read, while a silent endpoint may come back, and for a
+/// grace after an endpoint was lost or listed, or after a live registry listed none.
+pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
+    let forever = now + defaults::PROBATION;
+    let until = match &outlook.source {
+        Source::Connecting { .. } | Source::Stale { .. } => forever,
+        Source::Live { .. } if outlook.silent => forever,
+        Source::Live { since } => {
+            let empty = (outlook.listed == 0).then(|| *since + defaults::EMPTY_GRACE);
+            let lost = outlook.lost.map(|lost| lost + defaults::ENDPOINT_GRACE);
+            empty.max(lost)?
+        }
+    };
+    (until > now).then_some(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn at(source: Source, listed: usize, lost: Option<Instant>) -> Outlook {
+        Outlook {
+            source,
+            place: Arc::from("/rpc/x"),
+            listed,
+            disabled: 0,
+            lost,
+            silent: false,
+            why: Vec::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_as_long_as_it_makes_sense() {
+        let then = Instant::now();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let now = Instant::now();
+        let live = |since| Source::Live { since };
+        let stale = Source::Stale { since: then, reason: Arc::from("gone") };
+        assert!(outlook(&at(stale, 0, None), now).is_some(), "unreachable: wait");
+        assert_eq!(outlook(&at(live(then), 0, None), now), None, "empty for 3 s: fail");
+        assert!(outlook(&at(live(now), 0, None), now).is_some(), "just become live: wait");
+        assert!(outlook(&at(live(then), 1, Some(then)), now).is_some(), "lost 3 s ago: wait");
+        let much_later = now + Duration::from_secs(3);
+        assert_eq!(outlook(&at(live(then), 1, Some(then)), much_later), None, "lost 6 s ago");
+        assert_eq!(outlook(&at(live(then), 1, None), now), None, "all of them disabled");
+    }
+}

@@ -1,0 +1,422 @@
+//! One connection to a provider: many calls at once, each matched to its reply by the call id.
+//!
+//! How a connection ends is one function, [`Connection::end`], with a fixed order of steps.
+
+mod dial;
+mod reader;
+mod slots;
+mod vigil;
+
+pub(crate) use dial::Dialer;
+pub(crate) use slots::{Arrival, Refused, Waiter};
+pub(crate) use vigil::now_ms;
+
+use rpc_core::{
+    RpcError,
+    codec::Codec,
+    discovery::InstanceId,
+    service::MethodMeta,
+    transport::{Body, Ended, Link, Message},
+    wire::{Header, Kind, RequestHead, clock_ms, flag, put_frame, put_signal},
+};
+use slots::Slots;
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+use vigil::Vigil;
+
+/// Told whenever a connection becomes usable or stops being so.
+pub(crate) type OnChange = Arc<Notify>;
+
+/// An open or ended connection.
+pub(crate) struct Connection {
+    /// Unique in the process, so that an attempt can say which connection it has tried.
+    pub(crate) number: u64,
+    pub(crate) addr: SocketAddr,
+    link: Link,
+    slots: Slots,
+    vigil: Vigil,
+    /// When our preface was written; the zero of the `sent` clock.
+    began: Instant,
+    instance: OnceLock<Option<InstanceId>>,
+    /// The provider has said that it leaves.
+    leaving: CancellationToken,
+    /// The registry has dropped the instance: no new calls, and close when the last has ended.
+    retired: AtomicBool,
+    why: OnceLock<Arc<str>>,
+    ended: CancellationToken,
+    dialer: Arc<Dialer>,
+    changed: OnChange,
+}
+
+/// What a request says besides its arguments.
+pub(crate) struct Request<'a> {
+    pub(crate) service: u64,
+    pub(crate) method: &'static MethodMeta,
+    pub(crate) codec: Codec,
+    pub(crate) trace: Option<rpc_core::TraceId>,
+    /// The encoded metadata section; empty when there is none.
+    pub(crate) metadata: &'a [u8],
+    pub(crate) retry: bool,
+    pub(crate) now: Instant,
+    pub(crate) deadline: Instant,
+}
+
+/// How an attempt on one connection ended.
+pub(crate) enum Ending {
+    /// The peer's answer.
+    Answer { kind: Kind, codec: Codec, body: Body },
+    /// The connection ended, or was not open; why, and whether the request may have left.
+    Broken { why: Arc<str>, sent: bool },
+    /// No new calls on this connection; nothing was sent.
+    Leaving,
+    /// The request is larger than the peer takes.
+    TooLarge { limit: u32 },
+    /// The provider is silent; the attempt can be waited for again.
+    Silent,
+    /// The deadline passed.
+    Deadline { sent: bool },
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+impl Connection {
+    fn new(link: Link, addr: SocketAddr, dialer: Arc<Dialer>, changed: OnChange) -> Self {
+        Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            addr,
+            link,
+            slots: Slots::new(),
+            vigil: Vigil::new(),
+            began: Instant::now(),
+            instance: OnceLock::new(),
+            leaving: CancellationToken::new(),
+            retired: AtomicBool::new(false),
+            why: OnceLock::new(),
+            ended: CancellationToken::new(),
+            dialer,
+            changed,
+        }
+    }
+
+    /// Whether new calls may be put on it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.slots.is_open() && !self.vigil.is_silent()
+    }
+
+    /// Whether the provider's preface has been read.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.instance.get().is_some()
+    }
+
+    /// Whether as many calls are in flight as the provider takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.in_flight() >= self.link.credit().peer().max_in_flight as usize
+    }
+
+    /// Waits until there may be room for another call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn room(&self) {
+        self.slots.wait_for_room(|| self.is_full()).await;
+    }
+
+    /// Open, but the provider does not answer at the moment.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.vigil.is_silent() && !self.ended.is_cancelled()
+    }
+
+    /// Whether the provider has said that it leaves.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
+    /// Whether the connection is over.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Who the provider says it is.
+    pub(crate) fn instance(&self) -> Option<InstanceId> {
+        self.instance.get().copied().flatten()
+    }
+
+    /// Calls that wait for their replies.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.slots.in_flight()
+    }
+
+    /// Why it ended, or nothing while it has not.
+    pub(crate) fn why(&self) -> Arc<str> {
+        self.why.get().cloned().unwrap_or_else(|| Arc::from("the connection is closed"))
+    }
+
+    /// Waits until the connection is over.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Waits until the provider says that it leaves.
+    pub(crate) async fn left(&self) {
+        self.leaving.cancelled().await;
+    }
+
+    /// No new calls; the connection closes when the last running one has ended.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        if self.slots.stop_admitting() {
+            self.link.shutdown();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
+    /// the caller the place is given back.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        deadline: Instant,
+        idempotent: bool,
+    ) -> Result<Waiter, Refused> {
+        let limit = self.link.credit().peer().max_in_flight;
+        let deadline = now_ms(deadline);
+        let waiter = Slots::admit(self, deadline, idempotent, limit as usize)?;
+        self.dialer.timekeeper.expect(deadline);
+        Ok(waiter)
+    }
+
+    /// Sends the request of an admitted call. On `None` it is on its way.
+    pub(crate) async fn send(
+        &self,
+        waiter: &mut Waiter,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Option<Ending> {
+        let head = RequestHead {
+            service: request.service,
+            method: request.method.id,
+            remaining_ms: ceil_ms(request.deadline.saturating_duration_since(request.now)),
+            sent_ms: clock_ms(request.now.saturating_duration_since(self.began)),
+            trace: request.trace,
+        };
+        let header = Header {
+            kind: Kind::Request,
+            flags: request.flags(),
+            aux: u16::from(request.codec.to_wire()),
+            id: waiter.id(),
+        };
+        if (Message { header, head: &[], body }).is_large() {
+            return self.send_large(waiter, header, head, request.metadata, body).await;
+        }
+        let write = |out: &mut Vec<u8>| {
+            put_frame(out, header, |out| {
+                head.put(out);
+                out.extend_from_slice(request.metadata);
+                out.extend_from_slice(body);
+            });
+        };
+        let sent = match self.link.outbox().append_request(write) {
+            Ok(sent) => sent,
+            Err(Ended::Full) => match self.wait_for_room(waiter, write).await {
+                Ok(sent) => sent,
+                Err(ending) => return Some(ending),
+            },
+            Err(ended) => return Some(self.not_sent(ended)),
+        };
+        waiter.sent(sent.end);
+        if sent.owner {
+            if self.slots.in_flight() <= 1 {
+                self.link.outbox().write_or_leave(self.link.stream());
+            } else {
+                self.link.outbox().lead(self.link.stream()).await;
+            }
+        }
+        None
+    }
+
+    /// Waits for what becomes of a call whose request is on its way. After [`Ending::Silent`] it
+    /// may be called again.
+    pub(crate) async fn wait(&self, waiter: &mut Waiter) -> Ending {
+        let arrival = (&mut *waiter).await;
+        self.judge(waiter, arrival)
+    }
+
+    async fn wait_for_room(
+        &self,
+        waiter: &mut Waiter,
+        write: impl FnMut(&mut Vec<u8>),
+    ) -> Result<rpc_core::transport::Sent, Ending> {
+        tokio::select! {
+            biased;
+            arrival = &mut *waiter => Err(self.judge(waiter, arrival)),
+            sent = self.link.request(write) => sent.map_err(|ended| self.not_sent(ended)),
+        }
+    }
+
+    /// A large request: piece by piece under credit, while the reply may come early.
+    async fn send_large(
+        &self,
+        waiter: &mut Waiter,
+        header: Header,
+        head: RequestHead,
+        metadata: &[u8],
+        body: &[u8],
+    ) -> Option<Ending> {
+        let mut encoded = Vec::with_capacity(64 + metadata.len());
+        head.put(&mut encoded);
+        encoded.extend_from_slice(metadata);
+        waiter.partly_sent();
+        let sending = async {
+            let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
+            if body.len() > base && self.link.credit().wait_greeted().await.is_err() {
+                return Err(Ended::Closed);
+            }
+            let limit = self.link.credit().peer().max_message;
+            if body.len() > limit as usize {
+                return Ok(Err(limit));
+            }
+            self.link.send_large(Message { header, head: &encoded, body }).await.map(Ok)
+        };
+        tokio::select! {
+            biased;
+            arrival = &mut *waiter => Some(self.judge(waiter, arrival)),
+            sent = sending => match sent {
+                Ok(Ok(end)) => {
+                    waiter.sent(end);
+                    None
+                }
+                Ok(Err(limit)) => Some(Ending::TooLarge { limit }),
+                Err(ended) => Some(self.not_sent(ended)),
+            },
+        }
+    }
+
+    fn not_sent(&self, ended: Ended) -> Ending {
+        match ended {
+            Ended::Sealed => Ending::Leaving,
+            Ended::Closed | Ended::Full => Ending::Broken { why: self.why(), sent: false },
+        }
+    }
+
+    fn judge(&self, waiter: &Waiter, arrival: Arrival) -> Ending {
+        match arrival {
+            Arrival::Answer { kind, aux, body } => {
+                let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
+                Ending::Answer { kind, codec, body }
+            }
+            Arrival::Broken { written } => {
+                Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
+            }
+            Arrival::Silent => Ending::Silent,
+            Arrival::Deadline => {
+                Ending::Deadline { sent: waiter.left_by(self.link.outbox().written()) }
+            }
+        }
+    }
+
+    /// Nobody waits for this call any more.
+    fn cancel(&self, id: u64) {
+        if let Ok(sent) = self.link.outbox().append(|out| put_signal(out, Kind::Cancel, id))
+            && sent.owner
+        {
+            // The flusher gathers the cancels of callers that are dropped together.
+            self.link.outbox().leave();
+        }
+    }
+
+    /// The place of a call was given back.
+    fn place_freed(&self, last: bool) {
+        if last && self.retired.load(Ordering::Relaxed) {
+            self.link.shutdown();
+        }
+    }
+
+    /// The provider leaves: no request after our answer.
+    fn leave(&self) {
+        self.leaving.cancel();
+        self.slots.stop_admitting();
+        let left = self.link.outbox().seal(|out| put_signal(out, Kind::Left, 0));
+        if left.is_ok_and(|sent| sent.owner) {
+            self.link.outbox().write_or_leave(self.link.stream());
+        }
+        self.changed.notify_one();
+    }
+
+    /// Ends the connection. The order matters:
+    ///
+    /// 1. the reason is stored, so that whoever is told finds it;
+    /// 2. no call is admitted any more, so no attempt starts after the end was seen;
+    /// 3. nothing is written any more, so the written position is final;
+    /// 4. everybody who waits is told that position, from which each knows whether it has left;
+    /// 5. the socket goes, and the endpoint learns that it may dial again.
+    fn end(&self, why: &str) {
+        let _ = self.why.set(Arc::from(why));
+        self.slots.close();
+        let written = self.link.close();
+        self.slots.fail_all(written);
+        self.link.shutdown();
+        self.ended.cancel();
+        self.changed.notify_one();
+    }
+
+    /// What the timekeeper does for this connection: deadlines, pings, silence. Returns the next
+    /// deadline in ms, `u64::MAX` when there is none.
+    pub(crate) fn tick(&self, now: u64) -> u64 {
+        let next = self.slots.expire(now);
+        match self.vigil.look(now, self.slots.in_flight() > 0) {
+            vigil::Look::Fine => {}
+            vigil::Look::Ping => {
+                let _ = self.link.send(|out| put_signal(out, Kind::Ping, now));
+            }
+            vigil::Look::Silent => {
+                self.slots.tell_silent();
+                self.changed.notify_one();
+            }
+        }
+        next
+    }
+}
+
+impl Request<'_> {
+    fn flags(&self) -> u8 {
+        let mut flags = 0;
+        if self.retry {
+            flags |= flag::RETRY;
+        }
+        if self.trace.is_some() {
+            flags |= flag::TRACE;
+        }
+        if !self.metadata.is_empty() {
+            flags |= flag::METADATA;
+        }
+        flags
+    }
+}
+
+/// Rounded up, so that a call whose time has not passed never travels with none left.
+fn ceil_ms(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+/// The error of a reply frame that a client cannot make sense of.
+pub(crate) fn bad_reply() -> RpcError {
+    RpcError::internal("the provider sent a reply that this client cannot read")
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("number", &self.number)
+            .field("addr", &self.addr)
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}

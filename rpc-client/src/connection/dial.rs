@@ -1,0 +1,74 @@
+//! Makes a connection: dial, greet, and start the tasks that serve it.
+
+use super::{Connection, OnChange, reader};
+use crate::{stats::Counters, timekeeper::Timekeeper};
+use rpc_core::{
+    defaults,
+    transport::{Link, configure},
+    wire::{Limits, Preface},
+};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
+use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
+
+/// Why no connection was made.
+#[derive(Debug)]
+pub(crate) enum DialError {
+    /// Nobody answered in time.
+    TimedOut,
+    /// The kernel says why.
+    Io(io::Error),
+}
+
+impl fmt::Display for DialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => write!(f, "no answer within {:?}", defaults::DIAL_TIMEOUT),
+            Self::Io(e) => e.fmt(f),
+        }
+    }
+}
+
+/// Makes the connections of a client.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    /// What this client is ready to receive.
+    pub(crate) limits: Limits,
+    pub(crate) timekeeper: Timekeeper,
+    pub(crate) counters: Counters,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Dialer {
+    /// Dials `addr`. The connection can carry calls at once: our preface is the first thing that
+    /// it sends, and until the provider's is read the base limits of the protocol hold.
+    pub(crate) async fn dial(
+        self: &Arc<Self>,
+        addr: SocketAddr,
+        changed: &OnChange,
+    ) -> Result<Arc<Connection>, DialError> {
+        let stream = tokio::time::timeout(defaults::DIAL_TIMEOUT, TcpStream::connect(addr))
+            .await
+            .map_err(|_| DialError::TimedOut)?
+            .map_err(DialError::Io)?;
+        configure(&stream).map_err(DialError::Io)?;
+        self.counters.dials.fetch_add(1, Ordering::Relaxed);
+        let link = Link::new(stream);
+        let connection =
+            Arc::new(Connection::new(link, addr, Arc::clone(self), Arc::clone(changed)));
+        // The outbox is empty and open; the preface goes out before anything else.
+        let _ = connection.link.send(|out| Preface::new(None, self.limits).put(out));
+        self.timekeeper.watch(&connection);
+        self.tasks.spawn(reader::run(Arc::clone(&connection), self.limits));
+        let flushed = Arc::clone(&connection);
+        self.tasks.spawn(async move {
+            // Ends with the outbox, which the reader closes.
+            flushed.link.flush().await;
+        });
+        Ok(connection)
+    }
+}

@@ -1,0 +1,208 @@
+//! The task that reads a connection: frames to the calls that wait for them.
+
+use super::{Arrival, Connection, now_ms};
+use rpc_core::{
+    transport::{Assembly, Body, Progress, ReadBuffer},
+    wire::{
+        Header, Kind, Limits, ProtocolError, flag, next_frame, put_close, put_signal, read_close,
+        read_preface, read_total,
+    },
+};
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
+};
+use tokio::time::Instant;
+
+/// What a large reply was announced as.
+type Announced = (Kind, u16);
+
+/// Reads until the connection ends, then ends it for everybody.
+///
+/// It never stops reading: what a client can receive is bounded by the credit it gave.
+pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
+    /// Ends the connection also when this task is dropped together with its runtime.
+    struct End(Arc<Connection>, String);
+    impl Drop for End {
+        fn drop(&mut self) {
+            self.0.end(&self.1);
+        }
+    }
+    let gone = "the runtime of the client was shut down";
+    let mut end = End(Arc::clone(&connection), gone.to_owned());
+    let mut reader = Reader {
+        connection,
+        buffer: ReadBuffer::new(),
+        assembly: Assembly::new(limits),
+        answers: Vec::new(),
+        wakers: Vec::new(),
+        out: Vec::new(),
+        last_words: None,
+    };
+    end.1 = match reader.read().await {
+        Ok(()) => reader.last_words.take().map_or_else(
+            || "the provider closed the connection".to_owned(),
+            |words| format!("the provider closed the connection: {words}"),
+        ),
+        Err(e) => e,
+    };
+}
+
+struct Reader {
+    connection: Arc<Connection>,
+    buffer: ReadBuffer,
+    assembly: Assembly<Announced>,
+    answers: Vec<(u64, Arrival)>,
+    wakers: Vec<Waker>,
+    /// Frames that answer what one read has brought: pongs, credit.
+    out: Vec<u8>,
+    last_words: Option<String>,
+}
+
+impl Reader {
+    async fn read(&mut self) -> Result<(), String> {
+        while self.fill().await.map_err(|e| format!("the connection broke: {e}"))? {
+            if !self.greet()? {
+                continue;
+            }
+            let parsed = self.parse();
+            let slots = &self.connection.slots;
+            let late = slots.complete(&mut self.answers, &mut self.wakers);
+            if late > 0 {
+                self.connection.dialer.counters.late_replies.fetch_add(late, Ordering::Relaxed);
+            }
+            if let Err(e) = parsed {
+                let _ = self.connection.link.send(|out| put_close(out, e.0));
+                return Err(e.to_string());
+            }
+            if !self.out.is_empty() {
+                let frames = std::mem::take(&mut self.out);
+                let _ = self.connection.link.send(|out| out.extend_from_slice(&frames));
+                self.out = frames;
+                self.out.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once; `false` at the end of the stream.
+    async fn fill(&mut self) -> io::Result<bool> {
+        let link = &self.connection.link;
+        loop {
+            link.stream().readable().await?;
+            match link.stream().try_read(self.buffer.room()) {
+                Ok(count) => {
+                    self.buffer.filled(count);
+                    if self.connection.vigil.heard(now_ms(Instant::now())) {
+                        self.connection.changed.notify_one();
+                    }
+                    return Ok(count > 0);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Reads the provider's preface, once; `false` while it is not complete.
+    fn greet(&mut self) -> Result<bool, String> {
+        if self.connection.is_greeted() {
+            return Ok(true);
+        }
+        let Some((preface, length)) =
+            read_preface(self.buffer.data()).map_err(|e| e.to_string())?
+        else {
+            return Ok(false);
+        };
+        self.buffer.consume(length);
+        self.connection.link.credit().greeted(preface.limits);
+        let _ = self.connection.instance.set(preface.instance);
+        self.connection.changed.notify_one();
+        Ok(true)
+    }
+
+    /// Takes every whole frame that is there.
+    fn parse(&mut self) -> Result<(), ProtocolError> {
+        let mut at = 0;
+        let buffer = std::mem::take(&mut self.buffer);
+        let result = loop {
+            match next_frame(&buffer.data()[at..]) {
+                Ok(Some((header, payload, length))) => {
+                    at += length;
+                    if let Err(e) = self.frame(header, payload) {
+                        break Err(e);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(e) => break Err(e),
+            }
+        };
+        self.buffer = buffer;
+        self.buffer.consume(at);
+        result
+    }
+
+    fn frame(&mut self, header: Header, mut payload: &[u8]) -> Result<(), ProtocolError> {
+        match header.kind {
+            Kind::Reply | Kind::AppError if header.flags & flag::CHUNKED != 0 => {
+                let total = read_total(&mut payload)?;
+                self.begin(header, total, payload)
+            }
+            Kind::Reply | Kind::AppError | Kind::Error => {
+                let Header { kind, aux, id, flags: _ } = header;
+                let body = Body::copy_of(payload);
+                self.answers.push((id, Arrival::Answer { kind, aux, body }));
+                Ok(())
+            }
+            Kind::Data => self.data(header.id, payload),
+            Kind::Credit => {
+                let bytes = read_total(&mut payload)?;
+                self.connection.link.credit().grant(header.id, bytes)
+            }
+            Kind::Ping => {
+                put_signal(&mut self.out, Kind::Pong, header.id);
+                Ok(())
+            }
+            Kind::Leaving => {
+                self.connection.leave();
+                Ok(())
+            }
+            Kind::Close => {
+                self.last_words = Some(read_close(payload));
+                Ok(())
+            }
+            Kind::Pong | Kind::Skipped => Ok(()),
+            Kind::Request | Kind::Cancel | Kind::Left => {
+                Err(ProtocolError("a server sent a frame that only clients send"))
+            }
+        }
+    }
+
+    /// The first piece of a large reply. One that nobody waits for only gives its credit back.
+    fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
+        let what = (header.kind, header.aux);
+        let progress = if self.connection.slots.is_waiting(header.id) {
+            self.assembly.begin(header.id, what, total, piece, &mut self.out)?
+        } else {
+            self.assembly.data(header.id, piece, &mut self.out)?
+        };
+        self.progress(header.id, progress);
+        Ok(())
+    }
+
+    fn data(&mut self, id: u64, piece: &[u8]) -> Result<(), ProtocolError> {
+        if !self.connection.slots.is_waiting(id) {
+            self.assembly.forget(id);
+        }
+        let progress = self.assembly.data(id, piece, &mut self.out)?;
+        self.progress(id, progress);
+        Ok(())
+    }
+
+    fn progress(&mut self, id: u64, progress: Progress<Announced>) {
+        if let Progress::Complete((kind, aux), body) = progress {
+            self.answers.push((id, Arrival::Answer { kind, aux, body }));
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The correlation table: who waits for which reply.
+//!
+//! A call id is a slot's index and its generation. The generation changes when the slot is given
+//! back, so a late reply finds a newer one and is dropped. One mutex guards the table: it is held
+//! for a few instructions, once for all replies of a read, and nobody is woken under it. (Measured
+//! against shards, lock-free slots and a concurrent map: none was faster.)
+
+use super::Connection;
+use rpc_core::{
+    transport::{Body, lock},
+    wire::Kind,
+};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+use tokio::sync::Notify;
+
+/// The table of one connection.
+#[derive(Debug)]
+pub(super) struct Slots {
+    table: Mutex<Table>,
+    in_flight: AtomicUsize,
+    open: AtomicBool,
+    /// For calls that wait for a place, and how many do.
+    room: Notify,
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    taken: bool,
+    idempotent: bool,
+    told_silent: bool,
+    deadline: u64,
+    arrival: Option<Arrival>,
+    waker: Option<Waker>,
+}
+
+/// What a waiting call is told.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A reply, an application error or a framework error.
+    /// `aux` is the frame's: the codec, and the load of the provider.
+    Answer { kind: Kind, aux: u16, body: Body },
+    /// The connection ended when this many of its bytes had reached the kernel.
+    Broken { written: u64 },
+    /// The provider does not answer pings. The call may be waited for again.
+    Silent,
+    /// The call's deadline has passed.
+    Deadline,
+}
+
+/// Why a call was not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The connection is closed or being left.
+    Closed,
+    /// As many calls are in flight as the peer takes.
+    Full,
+}
+
+impl Slots {
+    pub(super) fn new() -> Self {
+        Self {
+            table: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            open: AtomicBool::new(true),
+            room: Notify::new(),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether calls are admitted. Lock-free; [`admit`](Self::admit) has the last word.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn admit(
+        connection: &Arc<Connection>,
+        deadline: u64,
+        idempotent: bool,
+        limit: usize,
+    ) -> Result<Waiter, Refused> {
+        let this = &connection.slots;
+        let mut table = lock(&this.table);
+        if table.closed || !this.is_open() {
+            return Err(Refused::Closed);
+        }
+        let index = match table.free.pop() {
+            Some(index) => index,
+            None if table.slots.len() < limit => {
+                table.slots.push(Slot::new());
+                // The limit is a u32.
+                u32::try_from(table.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+            None => return Err(Refused::Full),
+        };
+        let slot = &mut table.slots[index as usize];
+        slot.taken = true;
+        slot.idempotent = idempotent;
+        slot.told_silent = false;
+        slot.deadline = deadline;
+        let id = u64::from(index) | u64::from(slot.generation) << 32;
+        this.in_flight.fetch_add(1, Ordering::Relaxed);
+        drop(table);
+        let connection = Arc::clone(connection);
+        Ok(Waiter { connection, id, sent: Leaving::NotYet, done: false })
+    }
+
+    /// Waits until a place has become free since `is_full` was last true.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a place that was signalled to a dropped waiter is signalled to the next.
+    pub(super) async fn wait_for_room(&self, is_full: impl Fn() -> bool) {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        let room = self.room.notified();
+        if is_full() {
+            room.await;
+        }
+    }
+
+    /// Admits no more calls; says whether none is running.
+    pub(super) fn stop_admitting(&self) -> bool {
+        let _table = lock(&self.table);
+        self.open.store(false, Ordering::Release);
+        self.in_flight() == 0
+    }
+
+    /// Admits no more calls, for good.
+    pub(super) fn close(&self) {
+        let mut table = lock(&self.table);
+        self.open.store(false, Ordering::Release);
+        table.closed = true;
+    }
+
+    /// Whether somebody waits for a reply to this call.
+    pub(super) fn is_waiting(&self, id: u64) -> bool {
+        lock(&self.table).find(id).is_some_and(|slot| slot.arrival.is_none())
+    }
+
+    /// Hands over the answers of one read under one lock, then wakes who waited. Returns how many
+    /// came too late: their callers have gone.
+    pub(super) fn complete(
+        &self,
+        answers: &mut Vec<(u64, Arrival)>,
+        wakers: &mut Vec<Waker>,
+    ) -> u64 {
+        if answers.is_empty() {
+            return 0;
+        }
+        let mut late = 0;
+        {
+            let mut table = lock(&self.table);
+            for (id, arrival) in answers.drain(..) {
+                match table.find(id) {
+                    Some(slot) => slot.tell(arrival, wakers),
+                    None => late += 1,
+                }
+            }
+        }
+        wakers.drain(..).for_each(Waker::wake);
+        late
+    }
+
+    /// Tells everybody who waits that the connection ended.
+    pub(super) fn fail_all(&self, written: u64) {
+        self.tell_each(|_| Some(Arrival::Broken { written }));
+    }
+
+    /// Tells the calls that may be sent again that the provider is silent, each once.
+    pub(super) fn tell_silent(&self) {
+        self.tell_each(|slot| {
+            let tell = slot.idempotent && !slot.told_silent;
+            slot.told_silent |= tell;
+            tell.then_some(Arrival::Silent)
+        });
+    }
+
+    /// Ends the calls whose deadline has passed; the next deadline, `u64::MAX` when none is left.
+    pub(super) fn expire(&self, now: u64) -> u64 {
+        if self.in_flight() == 0 {
+            return u64::MAX;
+        }
+        let mut next = u64::MAX;
+        self.tell_each(|slot| {
+            if slot.deadline <= now {
+                return Some(Arrival::Deadline);
+            }
+            next = next.min(slot.deadline);
+            None
+        });
+        next
+    }
+
+    fn tell_each(&self, mut what: impl FnMut(&mut Slot) -> Option<Arrival>) {
+        let mut wakers = Vec::new();
+        {
+            let mut table = lock(&self.table);
+            for slot in table.slots.iter_mut().filter(|slot| slot.taken) {
+                // An answer that is there already stands, and so does a broken connection.
+                let open = matches!(slot.arrival, None | Some(Arrival::Silent));
+                if open && let Some(arrival) = what(slot) {
+                    slot.tell(arrival, &mut wakers);
+                }
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Gives a slot back; says whether nobody had been told of an end, and whether it was the last.
+    fn free(&self, id: u64) -> (bool, bool) {
+        let mut table = lock(&self.table);
+        let Some(slot) = table.find(id) else { return (false, false) };
+        let waiting = slot.arrival.is_none();
+        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.taken = false;
+        // Dropped outside of the lock: a waker's drop is not our code.
+        let kept = (slot.arrival.take(), slot.waker.take());
+        table.free.push((id & 0xffff_ffff) as u32);
+        // Sequentially consistent, as is `wait_for_room`: either it sees the place, or this sees it.
+        let last = self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
+        let closed = table.closed;
+        drop(table);
+        drop(kept);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.room.notify_one();
+        }
+        (waiting && !closed, last)
+    }
+}
+
+impl Table {
+    fn find(&mut self, id: u64) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut((id & 0xffff_ffff) as usize)?;
+        (slot.taken && u64::from(slot.generation) == id >> 32).then_some(slot)
+    }
+}
+
+impl Slot {
+    fn new() -> Self {
+        // Generations begin at 1, so that no call has the id 0.
+        Self {
+            generation: 1,
+            taken: false,
+            idempotent: false,
+            told_silent: false,
+            deadline: 0,
+            arrival: None,
+            waker: None,
+        }
+    }
+
+    fn tell(&mut self, arrival: Arrival, wakers: &mut Vec<Waker>) {
+        if matches!(self.arrival, None | Some(Arrival::Silent)) {
+            self.arrival = Some(arrival);
+            wakers.extend(self.waker.take());
+        }
+    }
+}
+
+/// A call's place in the table: a future of what it is told. Dropped before an end was told, it
+/// cancels the call at the provider, if the request may have left.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    connection: Arc<Connection>,
+    id: u64,
+    sent: Leaving,
+    /// An end was told: nothing is to be cancelled.
+    done: bool,
+}
+
+/// How much of a request was handed over.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    NotYet,
+    /// Some pieces of a large one: it cannot run, but the provider holds memory for it.
+    Partly,
+    /// All of it; the stream position after its last byte.
+    All(u64),
+}
+
+impl Waiter {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn partly_sent(&mut self) {
+        self.sent = Leaving::Partly;
+    }
+
+    pub(super) fn sent(&mut self, end: u64) {
+        self.sent = Leaving::All(end);
+    }
+
+    /// Whether the last byte of the request had reached the kernel when `written` bytes had.
+    pub(super) fn left_by(&self, written: u64) -> bool {
+        matches!(self.sent, Leaving::All(end) if end <= written)
+    }
+}
+
+impl Future for Waiter {
+    type Output = Arrival;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arrival> {
+        let this = &mut *self;
+        let mut table = lock(&this.connection.slots.table);
+        let Some(slot) = table.find(this.id) else {
+            // Unreachable while the waiter lives; an end is better than a wait for ever.
+            return Poll::Ready(Arrival::Deadline);
+        };
+        if let Some(arrival) = slot.arrival.take() {
+            this.done = !matches!(arrival, Arrival::Silent | Arrival::Deadline);
+            return Poll::Ready(arrival);
+        }
+        let old = if slot.waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+            None
+        } else {
+            slot.waker.replace(cx.waker().clone())
+        };
+        drop(table);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let (waiting, last) = self.connection.slots.free(self.id);
+        if waiting && !self.done && !matches!(self.sent, Leaving::NotYet) {
+            self.connection.cancel(self.id);
+        }
+        self.connection.place_freed(last);
+    }
+}

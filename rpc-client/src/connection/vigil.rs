@@ -1,0 +1,130 @@
+//! Tells a silent provider from one that is merely slow.
+//!
+//! Any byte is life. With calls outstanding, a second without a byte asks for a pong, and a second
+//! without that makes the provider silent until its next byte. An idle connection is pinged too,
+//! so that a vanished peer is found before a call is.
+
+use rpc_core::defaults;
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds from a fixed instant of this process to `at`, rounded up.
+pub(crate) fn now_ms(at: Instant) -> u64 {
+    let nanos = at.saturating_duration_since(*EPOCH).as_nanos();
+    u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When a connection was heard last, and what follows from that.
+#[derive(Debug)]
+pub(super) struct Vigil {
+    heard: AtomicU64,
+    /// When the ping that is not answered yet was sent; 0 when there is none.
+    pinged: AtomicU64,
+    silent: AtomicBool,
+    idle: u64,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Fine,
+    Ping,
+    /// The provider has just become silent.
+    Silent,
+}
+
+impl Vigil {
+    pub(super) fn new() -> Self {
+        let jitter = 0.75 + fastrand::f64() * 0.5;
+        Self {
+            heard: AtomicU64::new(now_ms(Instant::now())),
+            pinged: AtomicU64::new(0),
+            silent: AtomicBool::new(false),
+            idle: ms(defaults::IDLE_PING.mul_f64(jitter)),
+        }
+    }
+
+    /// A byte has come. Says whether the provider had been silent.
+    pub(super) fn heard(&self, now: u64) -> bool {
+        self.heard.store(now, Ordering::Relaxed);
+        if self.pinged.load(Ordering::Relaxed) != 0 {
+            self.pinged.store(0, Ordering::Relaxed);
+            return self.silent.swap(false, Ordering::Relaxed);
+        }
+        false
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the clock, a few times a second.
+    pub(super) fn look(&self, now: u64, calls_outstanding: bool) -> Look {
+        let pinged = self.pinged.load(Ordering::Relaxed);
+        if pinged != 0 {
+            let late = now.saturating_sub(pinged) >= ms(defaults::SILENCE_AFTER_PING);
+            return if late && !self.silent.swap(true, Ordering::Relaxed) {
+                Look::Silent
+            } else {
+                Look::Fine
+            };
+        }
+        let quiet = now.saturating_sub(self.heard.load(Ordering::Relaxed));
+        let patience =
+            if calls_outstanding { ms(defaults::SILENCE_BEFORE_PING) } else { self.idle };
+        if quiet < patience {
+            return Look::Fine;
+        }
+        self.pinged.store(now.max(1), Ordering::Relaxed);
+        Look::Ping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_of_silence_asks_and_another_condemns_until_a_byte_comes() {
+        let vigil = Vigil::new();
+        vigil.heard(1_000);
+        assert_eq!(vigil.look(1_900, true), Look::Fine);
+        assert_eq!(vigil.look(2_000, true), Look::Ping);
+        assert_eq!(vigil.look(2_900, true), Look::Fine);
+        assert_eq!(vigil.look(3_000, true), Look::Silent);
+        assert!(vigil.is_silent());
+        assert_eq!(vigil.look(9_000, true), Look::Fine, "it is told once");
+        assert!(vigil.heard(9_500));
+        assert!(!vigil.is_silent());
+    }
+
+    #[test]
+    fn an_answered_ping_keeps_a_slow_provider_in() {
+        let vigil = Vigil::new();
+        vigil.heard(1_000);
+        assert_eq!(vigil.look(2_100, true), Look::Ping);
+        assert!(!vigil.heard(2_200));
+        assert_eq!(vigil.look(3_100, true), Look::Fine);
+        assert_eq!(vigil.look(3_200, true), Look::Ping);
+    }
+
+    #[test]
+    fn an_idle_connection_is_pinged_within_a_quarter_of_the_interval() {
+        let vigil = Vigil::new();
+        vigil.heard(1_000);
+        assert_eq!(vigil.look(1_000 + 7_499, false), Look::Fine);
+        assert_eq!(vigil.look(1_000 + 12_501, false), Look::Ping);
+    }
+}

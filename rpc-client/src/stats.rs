@@ -1,0 +1,40 @@
+//! What a client counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The counters; relaxed, off the path of a call that succeeds at once.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) dials: AtomicU64,
+    pub(crate) moves: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) late_replies: AtomicU64,
+}
+
+/// What a client has done since it was built; see [`Client::stats`](crate::Client::stats).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// Calls that have begun and not ended.
+    pub in_flight: u32,
+    /// Connections that were made.
+    pub dials: u64,
+    /// Attempts that followed one that had not been sent, or that a leaving provider refused.
+    pub moves: u64,
+    /// Attempts that were paid for as retries.
+    pub retries: u64,
+    /// Replies that came after their callers had gone, and were dropped.
+    pub late_replies: u64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, in_flight: u32) -> ClientStats {
+        ClientStats {
+            in_flight,
+            dials: self.dials.load(Ordering::Relaxed),
+            moves: self.moves.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+            late_replies: self.late_replies.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What is sent again: the table of the documentation as one pure function.
+
+use rpc_core::{
+    Outcome, RpcCode,
+    wire::{Kind, Reason},
+};
+
+/// How an attempt ended, as far as the decision needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its last byte was not handed to the kernel.
+    NotSent,
+    /// The provider answered with a framework error.
+    Answered(Reason, RpcCode),
+    /// The handler's own result: success or an application error.
+    Application,
+    /// The connection broke after sending, or the provider is silent.
+    Unknown,
+    /// The deadline passed, or the call cannot be made at all.
+    Final,
+}
+
+/// What follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Elsewhere at no charge: it cannot have cost anything.
+    Move,
+    /// Elsewhere, as one of the further attempts.
+    Retry,
+    /// The caller is told.
+    Stop,
+}
+
+/// Decides about a call that was not the caller's last try.
+pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
+    let if_idempotent = if idempotent { Verdict::Retry } else { Verdict::Stop };
+    match ended {
+        Ended::NotSent | Ended::Answered(Reason::Draining, _) => Verdict::Move,
+        Ended::Answered(Reason::Overloaded | Reason::UnknownService | Reason::UnknownMethod, _) => {
+            Verdict::Retry
+        }
+        Ended::Answered(Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted)
+        | Ended::Unknown => if_idempotent,
+        Ended::Answered(..) | Ended::Application | Ended::Final => Verdict::Stop,
+    }
+}
+
+/// The kind of frame as an ending, for frames that carry no reason.
+pub(crate) fn of_kind(kind: Kind) -> Ended {
+    match kind {
+        Kind::Reply | Kind::AppError => Ended::Application,
+        _ => Ended::Final,
+    }
+}
+
+/// What the caller learns about its call when it ended so.
+pub(crate) fn outcome(ended: Ended) -> Outcome {
+    match ended {
+        Ended::NotSent => Outcome::NotSent,
+        Ended::Answered(reason, _) => reason.outcome(),
+        Ended::Application => Outcome::Ran,
+        Ended::Unknown | Ended::Final => Outcome::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Verdict::{Move, Retry, Stop};
+
+    /// The rows of the table: how it ended, what follows when idempotent, and when not.
+    const TABLE: &[(Ended, Verdict, Verdict)] = &[
+        (Ended::NotSent, Move, Move),
+        (Ended::Answered(Reason::Draining, RpcCode::Unavailable), Move, Move),
+        (Ended::Answered(Reason::Overloaded, RpcCode::ResourceExhausted), Retry, Retry),
+        (Ended::Answered(Reason::UnknownService, RpcCode::Unimplemented), Retry, Retry),
+        (Ended::Answered(Reason::UnknownMethod, RpcCode::Unimplemented), Retry, Retry),
+        (Ended::Answered(Reason::TimePassed, RpcCode::DeadlineExceeded), Stop, Stop),
+        (Ended::Answered(Reason::BadArguments, RpcCode::InvalidArgument), Stop, Stop),
+        (Ended::Answered(Reason::TooLarge, RpcCode::ResourceExhausted), Stop, Stop),
+        (Ended::Answered(Reason::NotPermitted, RpcCode::PermissionDenied), Stop, Stop),
+        (Ended::Answered(Reason::Handler, RpcCode::Unavailable), Retry, Stop),
+        (Ended::Answered(Reason::Handler, RpcCode::ResourceExhausted), Retry, Stop),
+        (Ended::Answered(Reason::Handler, RpcCode::NotFound), Stop, Stop),
+        (Ended::Answered(Reason::Panicked, RpcCode::Internal), Stop, Stop),
+        (Ended::Answered(Reason::BadAnswer, RpcCode::ResourceExhausted), Stop, Stop),
+        (Ended::Application, Stop, Stop),
+        (Ended::Unknown, Retry, Stop),
+        (Ended::Final, Stop, Stop),
+    ];
+
+    #[test]
+    fn every_row_of_the_table_holds() {
+        for &(ended, idempotent, not) in TABLE {
+            assert_eq!(decide(ended, true), idempotent, "{ended:?}, idempotent");
+            assert_eq!(decide(ended, false), not, "{ended:?}, not idempotent");
+        }
+    }
+
+    #[test]
+    fn what_may_have_run_is_sent_again_only_if_idempotent() {
+        for &(ended, _, not) in TABLE {
+            let may_have_run = matches!(outcome(ended), Outcome::Ran | Outcome::Unknown);
+            assert!(!may_have_run || not == Stop, "{ended:?}");
+        }
+    }
+}
