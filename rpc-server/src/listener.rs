@@ -86,6 +86,8 @@ impl Listener {
     }
 
     fn serve(&self, stream: tokio::net::TcpStream, addr: SocketAddr) {
+        // A socket for both families shows IPv4 peers in IPv6's clothes.
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let (serving, peers) = (Arc::clone(&self.serving), Arc::clone(&self.peers));
         self.tasks.spawn(connection::serve(serving, peers, stream, addr));
     }

@@ -1,6 +1,8 @@
 //! Calls that are answered, by whichever way they run.
 
 use crate::support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use rpc_core::{
     CallOptions, RpcCode,
     wire::{Kind, Reason, flag, put_metadata},
@@ -64,7 +66,6 @@ async fn a_request_may_travel_with_the_preface() {
     let mut stream = tokio::net::TcpStream::connect(server.local_addr()).await.unwrap();
     let mut bytes = preface(rpc_core::wire::Limits::default());
     bytes.extend(request(1, "echo", &Text { text: "first" }));
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     // Byte by byte, as a slow network may deliver it.
     for byte in bytes {
         stream.write_all(&[byte]).await.unwrap();

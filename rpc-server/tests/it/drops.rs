@@ -1,7 +1,7 @@
 //! Handle and runtime dropped in any order, with calls in flight: no hang and no panic.
 
 use crate::support::*;
-use rpc_core::wire::Kind;
+use rpc_core::{discovery::Watch, wire::Kind};
 use tokio::runtime::Runtime;
 
 #[tokio::test]
@@ -49,7 +49,6 @@ async fn a_start_that_is_given_up_leaves_nothing_behind() {
     let given_up = tokio::time::timeout(std::time::Duration::from_millis(50), start).await;
     assert!(given_up.is_err());
     registry.set_reachable();
-    use rpc_core::discovery::Watch;
     assert!(registry.watch("test.Lab").current().instances.is_empty());
 }
 

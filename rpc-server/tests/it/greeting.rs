@@ -34,7 +34,7 @@ async fn a_browser_is_told_what_this_port_is() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert!(answer.contains("rpc-client") && answer.contains("test.Lab"), "{answer}");
     // A refusal survives input that nobody reads.
-    let post = [b"POST / HTTP/1.1\r\n\r\n".as_slice(), &[b'x'; 200_000]].concat();
+    let post = [b"POST / HTTP/1.1\r\n\r\n".as_slice(), &vec![b'x'; 200_000]].concat();
     assert!(answer_to(server.local_addr(), &post).await.starts_with(b"HTTP/1.1 400 "));
 }
 

@@ -141,6 +141,6 @@ async fn a_frame_that_does_not_get_on_is_cut_off() {
     tokio::join!(drip, watch);
     dripping.expect_close("a frame was not complete after 10s").await;
     // Silence between frames is nobody's fault.
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     idle.check_alive().await;
 }

@@ -63,7 +63,7 @@ async fn a_large_request_that_was_begun_before_left_is_run() {
     use rpc_core::wire::flag;
     let (server, _) = start_lab().await;
     let mut peer = RawPeer::connect(server.local_addr()).await;
-    let body = args(&Data { data: &[7; 100_000] });
+    let body = args(&Data { data: &vec![7; 100_000] });
     let mut rest = u32::try_from(body.len()).unwrap().to_le_bytes().to_vec();
     rest.extend(&body[..50_000]);
     peer.send(request_with(1, flag::CHUNKED, head("length"), &rest)).await;

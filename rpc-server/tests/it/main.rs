@@ -2,6 +2,9 @@
 //!
 //! Waits are bounded at ten times what the promise says; nothing asserts how fast something is.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(unreachable_pub, reason = "there is nobody to reach them")]
+
 mod support;
 
 mod calls;

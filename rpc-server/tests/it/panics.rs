@@ -23,8 +23,8 @@ async fn ten_thousand_panics_leave_the_connection_as_it_was() {
         }
     }
     assert_eq!(peer.call(1, "echo", &Text { text: "on" }).await.header.kind, Kind::Reply);
-    let stats = server.stats();
-    assert_eq!((stats.panics, stats.accepted, stats.connections), (10_000, 2, 1));
+    let seen = server.stats();
+    assert_eq!((seen.panics, seen.accepted, seen.connections), (10_000, 2, 1));
     assert_eq!(state.ended(), 10_001);
     until("every permit is back", || server.stats().in_flight == 0).await;
 }
