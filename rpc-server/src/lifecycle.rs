@@ -172,12 +172,7 @@ fn open_registry(source: Option<RegistrySource>) -> Result<Arc<dyn Registry>, Se
     source.open()
 }
 
-fn accept(
-    port: TcpListener,
-    serving: &Arc<Serving>,
-    peers: &Arc<Peers>,
-    tasks: &TaskTracker,
-) {
+fn accept(port: TcpListener, serving: &Arc<Serving>, peers: &Arc<Peers>, tasks: &TaskTracker) {
     let listener = Listener {
         port,
         serving: Arc::clone(serving),

@@ -150,6 +150,47 @@ async fn what_is_announced_is_written_as_documented_and_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_share_a_session_and_end_one_by_one() {
+    let begun = zookeeper::begin("zookeeper_registry::subscriptions").await;
+    let Some(zookeeper) = begun else { return };
+    let announcing = registry(&zookeeper.url("/rpc"));
+    let watching = registry(&zookeeper.url("/rpc"));
+    let mut first = watching.watch("demo.Chat");
+    let mut second = watching.watch("demo.Chat");
+    let mut users = watching.watch("demo.Users@2");
+    until_listed(&mut first, &[]).await;
+    until_listed(&mut second, &[]).await;
+    until_listed(&mut users, &[]).await;
+    // The one who asks is counted as well.
+    until_connected(&zookeeper, 2).await;
+    drop(first);
+    let registered = announce(&announcing, &instance(addr(1)));
+    until_listed(&mut second, &[addr(1)]).await;
+    drop((second, users));
+    registered.close().await;
+    until_connected(&zookeeper, 1).await;
+    let mut again = watching.watch("demo.Chat");
+    until_listed(&mut again, &[]).await;
+    until_connected(&zookeeper, 2).await;
+    let unusable = watching.watch("demo/Chat").current();
+    assert!(matches!(unusable.source, Source::Connecting { reason, .. } if reason.contains("'/'")));
+}
+
+/// Waits until the server has so many connections.
+async fn until_connected(zookeeper: &ZooKeeper, connections: usize) {
+    let end = Instant::now() + SOON;
+    let wanted = format!("connections={connections}");
+    loop {
+        let status = zookeeper.run("status", None).await;
+        if status.trim().ends_with(&wanted) {
+            return;
+        }
+        assert!(Instant::now() < end, "{status}, not {wanted}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_nodes_come_back_after_zookeeper_lost_everything() {
     let Some(zookeeper) = zookeeper::begin("zookeeper_registry::r4").await else { return };
     let registry = registry(&zookeeper.url("/rpc"));
@@ -457,6 +498,30 @@ async fn operators_take_addresses_out_by_hand() {
     until(&mut chat, SOON, |view| view.disabled.len() == 1).await;
     admin.delete(path, None).await.unwrap();
     until(&mut chat, SOON, |view| view.disabled.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r2_without_zookeeper_everything_waits_and_says_why() {
+    let Some(zookeeper) = zookeeper::begin("zookeeper_registry::r2").await else { return };
+    zookeeper.kill().await;
+    let registry = registry(&zookeeper.url("/rpc"));
+    let mut chat = registry.watch("demo.Chat");
+    let registered = announce(&registry, &instance(addr(1)));
+    let place = format!("ZooKeeper at {} cannot be reached", zookeeper.hosts());
+    let told = |view: &View| matches!(&view.source, Source::Connecting { reason, .. } if reason.contains(&place));
+    until(&mut chat, SOON, told).await;
+    until_state(
+        &*registered,
+        SOON,
+        |state| matches!(state, RegistrationState::Pending(why) if why.contains(&place)),
+    )
+    .await;
+    // Leaving does not wait for it either.
+    let leaving = announce(&registry, &instance(addr(2)));
+    assert!(timeout(SOON, leaving.close()).await.is_ok());
+    zookeeper.up().await;
+    until_registered(&*registered).await;
+    until_listed(&mut chat, &[addr(1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

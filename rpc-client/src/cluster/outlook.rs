@@ -27,8 +27,10 @@ pub(crate) struct Outlook {
 const NAMED: usize = 4;
 
 impl Outlook {
+    /// Before anything was dialled: what is listed already is about to be.
     pub(crate) fn new(view: &View) -> Self {
-        Self::of(view, &BTreeMap::new())
+        let none = Self::of(view, &BTreeMap::new());
+        Self { lost: (none.listed > 0).then(Instant::now), ..none }
     }
 
     pub(crate) fn of(view: &View, endpoints: &BTreeMap<SocketAddr, Arc<Endpoint>>) -> Self {

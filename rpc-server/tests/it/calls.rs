@@ -106,8 +106,7 @@ async fn handlers_see_their_deadline_and_metadata() {
         put_metadata(&mut rest, options.settings().metadata.iter()).unwrap();
         rest.extend(args(&Key { key: "tenant" }));
         peer.send(request_with(id, flag::METADATA, head("context"), &rest)).await;
-        let (left, tenant) =
-            peer.expect(Kind::Reply, id).await.value::<(u64, Option<String>)>();
+        let (left, tenant) = peer.expect(Kind::Reply, id).await.value::<(u64, Option<String>)>();
         assert!((1..=10_000).contains(&left), "{left}");
         assert_eq!(tenant, Some(format!("t{id}")));
     }
