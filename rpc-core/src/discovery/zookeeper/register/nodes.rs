@@ -50,7 +50,7 @@ pub(super) struct Nodes {
     all: Vec<Node>,
     data: Vec<u8>,
     /// When another process took the address from us, the last times.
-    displaced: Vec<Instant>,
+    displacements: Vec<Instant>,
 }
 
 struct Node {
@@ -104,7 +104,7 @@ impl Nodes {
         };
         let services: BTreeSet<&String> = announcement.services.iter().collect();
         let all = services.into_iter().map(node).collect::<Result<Vec<_>, String>>()?;
-        Ok(Self { addr: instance.addr, id: instance.id, all, data, displaced: Vec::new() })
+        Ok(Self { addr: instance.addr, id: instance.id, all, data, displacements: Vec::new() })
     }
 
     /// Looks at every node, repairs what is not ours, and looks again until all are.
@@ -116,10 +116,13 @@ impl Nodes {
             let found = self.look(client).await?;
             let owners = found.iter().map(|(stat, _)| stat.as_ref());
             let repairs = Self::repairs(owners, me);
+            let displaced = self.displaced(&repairs);
             if repairs.is_empty() {
                 return Ok(Watches(found.into_iter().map(|(_, watch)| watch).collect()));
             }
-            self.check_displaced(client, &repairs).await?;
+            if let Some(node) = displaced {
+                self.check_contested(client, node).await?;
+            }
             let possible: Vec<_> =
                 repairs.into_iter().filter(|repair| !refused.contains(&repair.node)).collect();
             if possible.is_empty() {
@@ -165,26 +168,29 @@ impl Nodes {
         foreign.collect()
     }
 
-    /// Notices when a node that was ours is now that of another process.
-    async fn check_displaced(
-        &mut self,
-        client: &zk::Client,
-        repairs: &[Repair],
-    ) -> Result<(), Trouble> {
-        let mut by = None;
+    /// Remembers which nodes are ours; returns one that was and now has another owner.
+    fn displaced(&mut self, repairs: &[Repair]) -> Option<usize> {
+        let mut displaced = None;
         for (index, node) in self.all.iter_mut().enumerate() {
             let repair = repairs.iter().find(|repair| repair.node == index);
-            let taken = repair.is_some_and(|repair| repair.replaces.is_some());
             let was_held = std::mem::replace(&mut node.held, repair.is_none());
-            if taken && was_held && by.is_none() {
-                by = other_process(client, self.addr, self.id, &node.path).await?;
+            if was_held && repair.is_some_and(|repair| repair.replaces.is_some()) {
+                displaced = Some(index);
             }
         }
-        let Some(other) = by else { return Ok(()) };
+        displaced
+    }
+
+    /// Stops a fight: another process takes our address, for the second time.
+    async fn check_contested(&mut self, client: &zk::Client, node: usize) -> Result<(), Trouble> {
+        let path = &self.all[node].path;
+        let Some(other) = other_process(client, self.addr, self.id, path).await? else {
+            return Ok(());
+        };
         let now = Instant::now();
-        self.displaced.retain(|at| now.duration_since(*at) < CONTEST_WINDOW);
-        self.displaced.push(now);
-        if self.displaced.len() < 2 {
+        self.displacements.retain(|at| now.duration_since(*at) < CONTEST_WINDOW);
+        self.displacements.push(now);
+        if self.displacements.len() < 2 {
             return Ok(());
         }
         let addr = self.addr;
