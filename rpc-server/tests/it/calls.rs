@@ -155,6 +155,7 @@ fn a_single_threaded_runtime_serves_as_well() {
         for id in 1..100 {
             peer.call(id, "echo", &Text { text: "x" }).await.value::<String>();
         }
+        drop(peer);
         server.shutdown().await;
     });
 }

@@ -337,3 +337,18 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     };
     timeout(BOUND, wait).await.unwrap_or_else(|_| panic!("not within {BOUND:?}: {what}"));
 }
+
+#[derive(Serialize)]
+pub struct Count {
+    pub count: usize,
+}
+
+#[derive(Serialize)]
+pub struct Data<'a> {
+    #[serde(serialize_with = "as_bytes")]
+    pub data: &'a [u8],
+}
+
+fn as_bytes<S: serde::Serializer>(data: &&[u8], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(data)
+}
