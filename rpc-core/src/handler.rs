@@ -35,7 +35,7 @@ pub struct Request {
 ///
 /// # Errors
 ///
-/// See [`Args::new`].
+/// `InvalidArgument`: they are malformed.
 pub fn args(request: &Request) -> Result<Args<'_>, RpcError> {
     Args::new(&request.body, request.codec, request.method)
 }
@@ -44,7 +44,7 @@ pub fn args(request: &Request) -> Result<Args<'_>, RpcError> {
 ///
 /// # Errors
 ///
-/// See [`Args::new`].
+/// `InvalidArgument`: they are malformed.
 pub fn without_args(request: &Request) -> Result<(), RpcError> {
     args(request).map(drop)
 }

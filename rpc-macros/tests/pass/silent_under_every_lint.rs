@@ -12,6 +12,16 @@ pub struct Found {
     pub n: u32,
 }
 
+/// An error of the user's own.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Odd;
+
+impl From<rpc_core::RpcError> for Odd {
+    fn from(_: rpc_core::RpcError) -> Self {
+        Self
+    }
+}
+
 /// Finds things.
 #[rpc_client(version = "1.0", timeout = "1s")]
 pub trait Finder {
@@ -32,6 +42,30 @@ pub trait Finder {
 
     /// Does nothing.
     async fn nothing(&self) -> rpc_core::Result<()> {
+        Ok(())
+    }
+
+    /// Diverges.
+    async fn never(&self) -> rpc_core::Result<()> {
+        panic!("not for now")
+    }
+
+    /// Returns early, and converts what it gets.
+    async fn early(&self, text: &str) -> Result<u32, Odd> {
+        if text.is_empty() {
+            return Err(Odd);
+        }
+        self.nothing().await?;
+        Ok(text.parse().unwrap_or_default())
+    }
+
+    /// Returns and nothing else.
+    async fn straight(&self) -> rpc_core::Result<u8> {
+        return self.nothing().await.map(|()| 1);
+    }
+
+    /// Takes what it does not use.
+    async fn unused(&self, _text: String) -> rpc_core::Result<()> {
         Ok(())
     }
 
@@ -82,6 +116,6 @@ async fn main() {
     let collected = rpc_core::service::registrations();
     assert_eq!(collected.len(), 1);
     assert_eq!(collected[0].meta().registered, "cases.Finder@1.0");
-    assert_eq!(collected[0].meta().methods.len(), 5);
+    assert_eq!(collected[0].meta().methods.len(), 9);
     assert_eq!(collected[0].type_name(), "silent_under_every_lint::Impl");
 }
