@@ -1,7 +1,7 @@
 //! The demo's consumer: four ways to call what the demo's providers serve.
 //!
-//! [`tour`] makes each kind of call once and explains it, [`watch`] shows how calls spread while
-//! providers come and go, [`run`] makes many and notes what became of each, and [`check`] compares
+//! `tour` makes each kind of call once and explains it, `watch` shows how calls spread while
+//! providers come and go, `run` makes many and notes what became of each, and `check` compares
 //! such notes with what the providers say they ran.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]

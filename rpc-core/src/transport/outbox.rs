@@ -51,10 +51,7 @@ struct State {
     spare: Vec<u8>,
     /// Somebody is bound to write.
     owned: bool,
-    /// No more requests: the peer was told that there will be none.
-    sealed: bool,
-    /// Nothing more at all.
-    closed: bool,
+    phase: Phase,
     /// Bytes appended since the connection began.
     appended: u64,
     /// Frames appended since the last write began.
@@ -65,6 +62,17 @@ struct State {
     skipped: u32,
     /// The socket has refused a write for good.
     failed: bool,
+}
+
+/// What may still be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// No more requests: the peer was told that there will be none.
+    Sealed,
+    /// Nothing more at all.
+    Closed,
 }
 
 /// Where a frame ended up.
@@ -110,8 +118,10 @@ impl Outbox {
     #[inline]
     pub fn append_request(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Sent, Ended> {
         let mut state = lock(&self.state);
-        if state.sealed {
-            return Err(if state.closed { Ended::Closed } else { Ended::Sealed });
+        match state.phase {
+            Phase::Open => {}
+            Phase::Sealed => return Err(Ended::Sealed),
+            Phase::Closed => return Err(Ended::Closed),
         }
         if state.buffer.len() >= ROOM {
             return Err(Ended::Full);
@@ -127,7 +137,7 @@ impl Outbox {
     #[inline]
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Sent, Ended> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.phase == Phase::Closed {
             return Err(Ended::Closed);
         }
         Ok(self.put(&mut state, write))
@@ -140,10 +150,10 @@ impl Outbox {
     /// [`Ended::Closed`].
     pub fn seal(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Sent, Ended> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.phase == Phase::Closed {
             return Err(Ended::Closed);
         }
-        state.sealed = true;
+        state.phase = Phase::Sealed;
         Ok(self.put(&mut state, write))
     }
 
@@ -161,7 +171,7 @@ impl Outbox {
     /// the kernel.
     pub fn close(&self) -> u64 {
         let mut state = lock(&self.state);
-        (state.sealed, state.closed, state.owned) = (true, true, true);
+        (state.phase, state.owned) = (Phase::Closed, true);
         (state.buffer, state.refused, state.spare, state.at) = Default::default();
         drop(state);
         self.unsent.store(0, Ordering::Relaxed);
@@ -184,7 +194,7 @@ impl Outbox {
     pub async fn room(&self) {
         self.wait(|| {
             let state = lock(&self.state);
-            state.buffer.len() < ROOM || state.sealed
+            state.buffer.len() < ROOM || state.phase != Phase::Open
         })
         .await;
     }
@@ -294,7 +304,7 @@ impl Outbox {
             while !self.write(stream)? {
                 stream.writable().await?;
             }
-            if lock(&self.state).closed {
+            if lock(&self.state).phase == Phase::Closed {
                 return Ok(());
             }
         }
@@ -310,7 +320,7 @@ impl Outbox {
     fn write(&self, stream: &TcpStream) -> io::Result<bool> {
         let mut state = lock(&self.state);
         loop {
-            if state.closed {
+            if state.phase == Phase::Closed {
                 return Ok(true);
             }
             if state.failed {
@@ -336,12 +346,12 @@ impl Outbox {
             match result {
                 Ok(()) => {
                     mine.clear();
-                    if mine.capacity() <= KEPT && !state.closed {
+                    if mine.capacity() <= KEPT && state.phase != Phase::Closed {
                         state.spare = mine;
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    if !state.closed {
+                    if state.phase != Phase::Closed {
                         (state.refused, state.at) = (mine, at);
                     }
                     return Ok(false);

@@ -49,9 +49,10 @@ async fn a_server_without_descriptors_rests_and_comes_back() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut line = |word: &str| {
-        let found = lines.by_ref().map(Result::unwrap).find_map(|line| {
-            line.strip_prefix(word).map(str::to_owned)
-        });
+        let found = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find_map(|line| line.strip_prefix(word).map(str::to_owned));
         found.unwrap_or_else(|| panic!("the child did not say {word}"))
     };
     let addr: SocketAddr = line("serving ").parse().unwrap();

@@ -49,8 +49,8 @@ async fn a_tls_client_gets_an_alert() {
 #[tokio::test]
 async fn other_protocols_are_closed_on() {
     let (server, _) = start_lab().await;
-    assert_eq!(answer_to(server.local_addr(), &[0x94, 0, 1, 0xa1]).await, []);
-    assert_eq!(answer_to(server.local_addr(), &[0xf5, b'x', 0, 0]).await, []);
+    assert!(answer_to(server.local_addr(), &[0x94, 0, 1, 0xa1]).await.is_empty());
+    assert!(answer_to(server.local_addr(), &[0xf5, b'x', 0, 0]).await.is_empty());
 }
 
 #[tokio::test]

@@ -83,11 +83,8 @@ const BASE_LIMITS_BUT_LARGE: rpc_core::wire::Limits =
 async fn large_bodies_arrive_whole_through_tiny_windows() {
     let state = std::sync::Arc::<State>::default();
     let base = BASE_LIMITS;
-    let server = lab(&state)
-        .credit(base.credit_per_body, base.credit_per_connection)
-        .start()
-        .await
-        .unwrap();
+    let server =
+        lab(&state).credit(base.credit_per_body, base.credit_per_connection).start().await.unwrap();
     let mut peer = RawPeer::connect_with(server.local_addr(), BASE_LIMITS_BUT_LARGE).await;
     for id in 1..40 {
         peer.send(request(id, "bytes", &Count { count: 1_000_000 })).await;

@@ -16,10 +16,8 @@ async fn a_client_that_leaves_gets_its_last_answer_and_then_the_end() {
     until("it runs", || state.started() == 1).await;
     let leaving = tokio::spawn(server.shutdown());
     peer.expect(Kind::Leaving, 0).await;
-    until("new calls are refused", || {
-        std::net::TcpStream::connect(server.local_addr()).is_err()
-    })
-    .await;
+    until("new calls are refused", || std::net::TcpStream::connect(server.local_addr()).is_err())
+        .await;
     // Requests that crossed the announcement.
     let bytes = [
         request(2, "echo", &Text { text: "" }),

@@ -3,9 +3,7 @@
 use crate::support::*;
 use rpc_core::{
     SetupError,
-    discovery::{
-        Announcement, MemoryRegistry, Register, Registered, Subscription, Watch,
-    },
+    discovery::{Announcement, MemoryRegistry, Register, Registered, Subscription, Watch},
 };
 use rpc_server::Builder;
 use std::{net::SocketAddr, sync::Arc};
@@ -45,13 +43,8 @@ fn listed(registry: &MemoryRegistry) -> Vec<SocketAddr> {
 #[tokio::test]
 async fn what_is_registered_is_what_was_bound() {
     let registry = MemoryRegistry::new();
-    let server = builder()
-        .registry(registry.clone())
-        .label("region", "eu")
-        .weight(7)
-        .start()
-        .await
-        .unwrap();
+    let server =
+        builder().registry(registry.clone()).label("region", "eu").weight(7).start().await.unwrap();
     assert!(server.registered());
     assert_eq!(server.services(), ["test.Lab"]);
     assert_eq!(listed(&registry), [server.local_addr()]);
@@ -94,12 +87,8 @@ async fn loopback_with_a_registry_elsewhere_is_a_mistake() {
 async fn an_advertised_address_that_leads_elsewhere_is_registered_with_a_warning() {
     let other = builder().start().await.unwrap();
     let registry = MemoryRegistry::new();
-    let server = builder()
-        .registry(registry.clone())
-        .advertise(other.local_addr())
-        .start()
-        .await
-        .unwrap();
+    let server =
+        builder().registry(registry.clone()).advertise(other.local_addr()).start().await.unwrap();
     assert_ne!(server.local_addr(), other.local_addr());
     assert_eq!(listed(&registry), [other.local_addr()]);
 }

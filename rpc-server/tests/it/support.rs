@@ -349,6 +349,9 @@ pub struct Data<'a> {
     pub data: &'a [u8],
 }
 
-fn as_bytes<S: serde::Serializer>(data: &&[u8], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+fn as_bytes<S: serde::Serializer>(
+    data: &&[u8],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     serializer.serialize_bytes(data)
 }
