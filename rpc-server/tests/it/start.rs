@@ -95,7 +95,7 @@ async fn an_advertised_address_that_leads_elsewhere_is_registered_with_a_warning
 
 #[tokio::test]
 async fn mistakes_are_told_with_what_to_write() {
-    let no_registry = rpc_server::Server::builder().service(LabService::default());
+    let no_registry = rpc_server::Server::builder().service(LabService::default()).collected(false);
     let text = refusal(no_registry).await;
     for url in ["zookeeper://", "memory://", "static://"] {
         assert!(text.contains(url), "{text}");

@@ -204,6 +204,7 @@ impl RawPeer {
 
     pub async fn connect_with(addr: SocketAddr, limits: Limits) -> Self {
         let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         stream.write_all(&preface(limits)).await.unwrap();
         let mut buffer = Vec::new();
         let server = loop {
