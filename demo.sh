@@ -7,13 +7,14 @@
 # With RPC_REGISTRY=zookeeper://host:port,../root that ZooKeeper is used, and left running. Without
 # it one is started for the time of the demo: from Debian's packages, unpacked into a private cache
 # without root (scripts/zookeeper.sh), or with docker. Everything that is started here is ended
-# here, also after Ctrl-C. Exit status 0: all that is claimed in the last lines holds.
+# here, also after Ctrl-C. RPC_DEMO_RATE and RPC_DEMO_CALLS set the load: calls in a second, and
+# calls in flight at most. Exit status 0: all that is claimed in the last lines holds.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-RATE=${RPC_DEMO_RATE:-400}        # calls in a second
-CONCURRENCY=${RPC_DEMO_CALLS:-32} # calls in flight at most
-DELAY=20                          # milliseconds that a call takes, so that some are in flight
+RATE=${RPC_DEMO_RATE:-400}
+CONCURRENCY=${RPC_DEMO_CALLS:-32}
+DELAY=40 # milliseconds that a call takes, so that some are in flight at the kill
 IMAGE=${RPC_ZOOKEEPER_IMAGE:-zookeeper:3.9}
 
 # --- what is to be ended, whatever happens --------------------------------------------------------
@@ -28,13 +29,14 @@ cleanup() {
   local status=$? name pid
   trap '' INT TERM
   set +e
-  if [ -n "$load" ]; then kill -TERM "$load" 2>/dev/null; fi
+  # Nobody looks at what becomes of its calls any more.
+  if [ -n "$load" ]; then kill -KILL "$load" 2>/dev/null; fi
   for name in "${!providers[@]}"; do kill -TERM "${providers[$name]}" 2>/dev/null; done
   for name in "${!providers[@]}"; do
     pid=${providers[$name]}
     ended "$pid" 5 || kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
   done
-  if [ -n "$load" ]; then ended "$load" 5 || kill -KILL "$load" 2>/dev/null; fi
   case $zookeeper in
   script) scripts/zookeeper.sh clean "$temp/zookeeper" >/dev/null 2>&1 ;;
   docker) docker rm -f "$container" >/dev/null 2>&1 ;;
@@ -230,10 +232,10 @@ say "the load has begun"
 sleep 3
 
 killed_at=$(now_ms)
-kill -KILL "${providers[alpha]}"
-say "alpha was killed (kill -9), with calls in flight"
-wait "${providers[alpha]}" 2>/dev/null || true
+# The shell would say so too, in words of its own.
+{ kill -KILL "${providers[alpha]}" && wait "${providers[alpha]}"; } 2>/dev/null || true
 unset 'providers[alpha]'
+say "alpha was killed (kill -9), with calls in flight"
 sleep 2
 start_provider delta
 wait_ready delta

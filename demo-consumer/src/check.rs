@@ -166,7 +166,8 @@ fn print(evidence: &Evidence, findings: &Findings) {
     println!("{calls} calls were made, {idempotent} of them idempotent and {once} not.");
     println!("Idempotent calls that failed: {}.", none(failed));
     println!(
-        "Calls that are not idempotent and ran twice: {}, counted over {} executions.",
+        "Calls that are not idempotent and ran twice: {}, counted over {} executions of all \
+         providers.",
         none(twice),
         evidence.executions.values().sum::<u64>(),
     );

@@ -55,7 +55,6 @@ struct Tally {
 ///
 /// The file of notes cannot be written.
 pub(crate) async fn run(client: &Client, settings: &Run) -> Result<bool, SetupError> {
-    let stop = stop(settings.seconds)?;
     let id = format!("run-{}-{}", std::process::id(), now_ms());
     let notes = settings.record.as_deref().map(|path| create(path, &id)).transpose()?;
     if let Err(error) = client.warm().await {
@@ -68,6 +67,7 @@ pub(crate) async fn run(client: &Client, settings: &Run) -> Result<bool, SetupEr
         allow_unknown: settings.allow_unknown,
         tally: Mutex::new(Tally { notes, ..Tally::default() }),
     });
+    let stop = stop(settings.seconds)?;
     println!("{} has begun", load.id);
     let mut workers = JoinSet::new();
     for number in 0..settings.concurrency {
@@ -169,7 +169,8 @@ impl Tally {
         for (provider, calls) in &self.providers {
             println!("  {calls:>7} answered by {provider}");
         }
-        Ok(self.unexpected == 0)
+        // A run that made no call shows nothing.
+        Ok(self.calls > 0 && self.unexpected == 0)
     }
 }
 
