@@ -19,4 +19,5 @@ mod leaving;
 mod limits;
 mod panics;
 mod selection;
+mod signals;
 mod start;
