@@ -367,10 +367,11 @@ impl Connection {
         self.changed.notify_one();
     }
 
-    /// What the timekeeper does for this connection: deadlines, pings, silence. Returns the next
-    /// deadline in ms, `u64::MAX` when there is none.
+    /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
+    /// are to write for all and are not polled. Returns the next deadline in ms, `u64::MAX` when there is none.
     pub(crate) fn tick(&self, now: u64) -> u64 {
         let next = self.slots.expire(now);
+        self.link.outbox().relieve();
         match self.vigil.look(now, self.slots.in_flight() > 0) {
             vigil::Look::Fine => {}
             vigil::Look::Ping => {
