@@ -139,7 +139,7 @@ impl Route {
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, tried: &[u64]) -> bool {
         matches!(ended, Ended::Unknown)
-            || !matches!(self.cluster.pick(&self.shared, tried), Pick::Nobody)
+            || matches!(self.cluster.pick(&self.shared, tried), Pick::Found(_) | Pick::Full(_))
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -151,16 +151,14 @@ impl Route {
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
-            let full = match self.cluster.pick(&self.shared, &progress.tried) {
-                Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => Some(connection),
-                Pick::Nobody => None,
-            };
+            let pick = self.cluster.pick(&self.shared, &progress.tried);
             let now = Instant::now();
             let picks = self.cluster.picks();
-            let until = match &full {
-                Some(_) => Some(progress.deadline),
-                None => outlook(&picks.outlook, now),
+            let (full, until) = match pick {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
+                Pick::Outdated => (None, Some(progress.deadline)),
+                Pick::Nobody => (None, outlook(&picks.outlook, now)),
             };
             let Some(until) = until.filter(|_| now < progress.deadline) else {
                 let why = full.map_or_else(

@@ -62,6 +62,9 @@ pub(crate) enum Pick {
     Found(Arc<Connection>),
     /// All that take calls have as many as they can; one of them.
     Full(Arc<Connection>),
+    /// No connection takes calls, but some did when the list was made: the next one, which knows
+    /// what has become of them, is on its way.
+    Outdated,
     /// No connection takes calls.
     Nobody,
 }
@@ -106,9 +109,13 @@ impl Cluster {
     /// A connection that takes calls and is not among `tried`.
     pub(crate) fn pick(&self, shared: &Shared, tried: &[u64]) -> Pick {
         let picks = self.picks.load();
-        let mut full = None;
+        let (mut full, mut outdated) = (None, false);
         let mut fits = |c: &&Arc<Connection>| {
-            if !c.is_usable() || tried.contains(&c.number) {
+            if !c.is_usable() {
+                outdated = true;
+                return false;
+            }
+            if tried.contains(&c.number) {
                 return false;
             }
             if c.is_full() {
@@ -128,7 +135,8 @@ impl Cluster {
                 return Pick::Found(Arc::clone(connection));
             }
         }
-        full.map_or(Pick::Nobody, Pick::Full)
+        let none = if outdated { Pick::Outdated } else { Pick::Nobody };
+        full.map_or(none, Pick::Full)
     }
 
     /// What is known when no connection takes calls.

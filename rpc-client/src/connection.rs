@@ -155,9 +155,11 @@ impl Connection {
         self.slots.in_flight()
     }
 
-    /// Why it ended, or nothing while it has not.
+    /// Why it takes no calls any more.
     pub(crate) fn why(&self) -> Arc<str> {
-        self.why.get().cloned().unwrap_or_else(|| Arc::from("the connection is closed"))
+        let open =
+            if self.is_leaving() { "the provider leaves" } else { "the connection is closed" };
+        self.why.get().cloned().unwrap_or_else(|| Arc::from(open))
     }
 
     /// Waits until the connection is over.
