@@ -51,8 +51,12 @@ impl Attempt {
 /// What a call has been through so far.
 struct Progress {
     start: Instant,
+    /// A reading of the clock that is as good as one now: the call has not waited since.
+    now: Instant,
     deadline: Instant,
     attempts: u32,
+    /// Whether an attempt that has failed may have run all the same.
+    may_have_run: bool,
     /// Further attempts that are left to pay with.
     retries: u32,
     /// Numbers of the connections that were tried.
@@ -60,18 +64,22 @@ struct Progress {
     last: Option<(Arc<Connection>, RpcError)>,
 }
 
+/// Longest time of a call: what a request can say. Longer ones are cut.
+const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
+
 impl Route {
     async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
         let start = Instant::now();
-        let timeout = self.timeout(&call);
-        let mut deadline = start + timeout;
+        let mut deadline = start + self.timeout(&call).min(LONGEST);
         if let Some(inherited) = call.context.deadline() {
             deadline = deadline.min(inherited);
         }
         let mut progress = Progress {
             start,
+            now: start,
             deadline,
             attempts: 0,
+            may_have_run: false,
             retries: call.options.settings().retries.unwrap_or(self.shared.retries),
             tried: Vec::new(),
             last: None,
@@ -111,6 +119,8 @@ impl Route {
                 }
                 Err(error) => error,
             };
+            progress.may_have_run |=
+                matches!(verdict::outcome(attempt.ended), Outcome::Ran | Outcome::Unknown);
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
             progress.tried.push(connection.number);
@@ -155,7 +165,10 @@ impl Route {
             let now = Instant::now();
             let picks = self.cluster.picks();
             let (full, until) = match pick {
-                Pick::Found(connection) => return Ok(connection),
+                Pick::Found(connection) => {
+                    progress.now = now;
+                    return Ok(connection);
+                }
                 Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
                 Pick::Outdated => (None, Some(progress.deadline)),
                 Pick::Nobody => (None, outlook(&picks.outlook, now)),
@@ -207,7 +220,7 @@ impl Route {
         if body.len() > self.shared.dialer.limits.max_message as usize {
             return Some(too_large(body.len(), self.shared.dialer.limits.max_message));
         }
-        let first = progress.attempts == 0;
+        let retry = progress.attempts > 0;
         progress.attempts += 1;
         let request = Request {
             service: call.service.id,
@@ -215,8 +228,8 @@ impl Route {
             codec,
             trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
             metadata: &metadata.0,
-            retry: !first,
-            now: if first { progress.start } else { Instant::now() },
+            retry,
+            now: if retry { Instant::now() } else { progress.now },
             deadline: progress.deadline,
         };
         let sent = connection.send(&mut waiter, &request, &body).await;
@@ -228,31 +241,47 @@ impl Route {
         Some(ended(ending))
     }
 
-    /// Waits for the reply. When the provider falls silent, the call stays with it unless another
-    /// endpoint can take it.
+    /// Waits for the reply. When the provider falls silent, the call stays with it until another
+    /// endpoint can take it, now or later.
     async fn wait(
         &self,
         connection: &Arc<Connection>,
         waiter: &mut Waiter,
         progress: &Progress,
     ) -> Ending {
-        loop {
-            let ending = connection.wait(waiter).await;
-            if !matches!(ending, Ending::Silent) {
-                return ending;
+        let mut ending = connection.wait(waiter).await;
+        if !matches!(ending, Ending::Silent) || progress.retries == 0 {
+            while matches!(ending, Ending::Silent) {
+                ending = connection.wait(waiter).await;
             }
-            let mut tried = progress.tried.clone();
-            tried.push(connection.number);
-            let another = self.cluster.pick(&self.shared, &tried);
-            if progress.retries > 0 && matches!(another, Pick::Found(_)) {
-                return ending;
+            return ending;
+        }
+        let mut tried = progress.tried.clone();
+        tried.push(connection.number);
+        let mut published = self.cluster.published();
+        loop {
+            published.mark_unchanged();
+            let another = || self.cluster.pick(&self.shared, &tried);
+            if connection.is_silent() && matches!(another(), Pick::Found(_)) {
+                return Ending::Silent;
+            }
+            tokio::select! {
+                biased;
+                ending = connection.wait(waiter) => {
+                    if !matches!(ending, Ending::Silent) {
+                        return ending;
+                    }
+                }
+                Ok(()) = published.changed() => {}
             }
         }
     }
 }
 
-/// The error as the caller gets it: with the place and the fate of its call.
+/// The error as the caller gets it: with the place and the fate of its call, which is that of all
+/// its attempts: when an earlier one may have run, that the last did not says little.
 fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
+    let did_not = matches!(error.outcome(), Outcome::NotSent | Outcome::Refused);
     let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
     error.placed(Place {
         service: call.service.registered,
@@ -260,7 +289,7 @@ fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
         endpoint,
         attempts: progress.attempts,
         elapsed: progress.start.elapsed(),
-        outcome: None,
+        outcome: (progress.may_have_run && did_not).then_some(Outcome::Unknown),
     })
 }
 
