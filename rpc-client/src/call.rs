@@ -120,7 +120,7 @@ impl Route {
                 Err(error) => error,
             };
             progress.may_have_run |=
-                matches!(verdict::outcome(attempt.ended), Outcome::Ran | Outcome::Unknown);
+                !matches!(error.outcome(), Outcome::NotSent | Outcome::Refused);
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
             progress.tried.push(connection.number);
@@ -246,7 +246,7 @@ impl Route {
     async fn wait(
         &self,
         connection: &Arc<Connection>,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         progress: &Progress,
     ) -> Ending {
         let mut ending = connection.wait(waiter).await;

@@ -183,11 +183,7 @@ impl Connection {
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
     /// the caller the place is given back.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        deadline: Instant,
-        idempotent: bool,
-    ) -> Result<Waiter, Refused> {
+    pub(crate) fn admit(&self, deadline: Instant, idempotent: bool) -> Result<Waiter<'_>, Refused> {
         let limit = self.link.credit().peer().max_in_flight;
         let deadline = now_ms(deadline);
         let waiter = Slots::admit(self, deadline, idempotent, limit as usize)?;
@@ -198,7 +194,7 @@ impl Connection {
     /// Sends the request of an admitted call. On `None` it is on its way.
     pub(crate) async fn send(
         &self,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         request: &Request<'_>,
         body: &[u8],
     ) -> Option<Ending> {
@@ -233,7 +229,7 @@ impl Connection {
             },
             Err(ended) => return Some(self.not_sent(ended)),
         };
-        waiter.sent(sent.end);
+        waiter.sent(sent);
         if sent.owner {
             if self.slots.in_flight() <= 1 {
                 self.link.outbox().write_or_leave(self.link.stream());
@@ -246,14 +242,14 @@ impl Connection {
 
     /// Waits for what becomes of a call whose request is on its way. After [`Ending::Silent`] it
     /// may be called again.
-    pub(crate) async fn wait(&self, waiter: &mut Waiter) -> Ending {
+    pub(crate) async fn wait(&self, waiter: &mut Waiter<'_>) -> Ending {
         let arrival = (&mut *waiter).await;
         self.judge(waiter, arrival)
     }
 
     async fn wait_for_room(
         &self,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         write: impl FnMut(&mut Vec<u8>),
     ) -> Result<rpc_core::transport::Sent, Ending> {
         tokio::select! {
@@ -266,7 +262,7 @@ impl Connection {
     /// A large request: piece by piece under credit, while the reply may come early.
     async fn send_large(
         &self,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         header: Header,
         head: RequestHead,
         metadata: &[u8],
@@ -292,7 +288,7 @@ impl Connection {
             arrival = &mut *waiter => Some(self.judge(waiter, arrival)),
             sent = sending => match sent {
                 Ok(Ok(end)) => {
-                    waiter.sent(end);
+                    waiter.all_sent(end);
                     None
                 }
                 Ok(Err(limit)) => Some(Ending::TooLarge { limit }),
@@ -308,7 +304,7 @@ impl Connection {
         }
     }
 
-    fn judge(&self, waiter: &Waiter, arrival: Arrival) -> Ending {
+    fn judge(&self, waiter: &mut Waiter<'_>, arrival: Arrival) -> Ending {
         match arrival {
             Arrival::Answer { kind, aux, body } => {
                 let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
@@ -318,9 +314,7 @@ impl Connection {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
             }
             Arrival::Silent => Ending::Silent,
-            Arrival::Deadline => {
-                Ending::Deadline { sent: waiter.left_by(self.link.outbox().written()) }
-            }
+            Arrival::Deadline => Ending::Deadline { sent: waiter.stop() },
         }
     }
 

@@ -12,7 +12,7 @@ use rpc_core::{
     },
 };
 use serde::Serialize;
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -87,6 +87,14 @@ impl Frame {
     pub fn id(&self) -> u64 {
         self.header.id
     }
+
+    /// The one argument of a request that is no large one.
+    pub fn text(&self) -> String {
+        let mut rest = &*self.payload;
+        RequestHead::read(self.header.flags, &mut rest).unwrap();
+        let mut args: BTreeMap<String, String> = Codec::Named.decode(rest).unwrap();
+        args.remove("text").unwrap()
+    }
 }
 
 impl Peer {
@@ -141,14 +149,25 @@ impl Peer {
     /// The next frame but pings; `None` at the end of the stream.
     pub async fn frame_or_end(&mut self) -> Option<Frame> {
         loop {
+            let frame = self.any_or_end().await?;
+            if frame.header.kind != Kind::Ping {
+                return Some(frame);
+            }
+            self.signal(Kind::Pong, frame.id()).await;
+        }
+    }
+
+    /// The next frame, pings included.
+    pub async fn next(&mut self) -> Frame {
+        self.any_or_end().await.expect("the client closed")
+    }
+
+    async fn any_or_end(&mut self) -> Option<Frame> {
+        loop {
             if let Some((header, payload, length)) = next_frame(&self.read).unwrap() {
-                let payload = payload.to_vec();
+                let frame = Frame { header, payload: payload.to_vec() };
                 self.read.drain(..length);
-                if header.kind == Kind::Ping {
-                    self.signal(Kind::Pong, header.id).await;
-                    continue;
-                }
-                return Some(Frame { header, payload });
+                return Some(frame);
             }
             if !self.fill().await {
                 return None;
