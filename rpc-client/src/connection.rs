@@ -50,6 +50,8 @@ pub(crate) struct Connection {
     leaving: CancellationToken,
     /// The registry has dropped the instance: no new calls, and close when the last has ended.
     retired: AtomicBool,
+    /// A call was given up since the reader last looked: what it has of a reply can go.
+    given_up: AtomicBool,
     why: OnceLock<Arc<str>>,
     ended: CancellationToken,
     dialer: Arc<Dialer>,
@@ -99,6 +101,7 @@ impl Connection {
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
             retired: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             why: OnceLock::new(),
             ended: CancellationToken::new(),
             dialer,
@@ -320,6 +323,7 @@ impl Connection {
 
     /// Nobody waits for this call any more.
     fn cancel(&self, id: u64) {
+        self.given_up.store(true, Ordering::Release);
         if let Ok(sent) = self.link.outbox().append(|out| put_signal(out, Kind::Cancel, id))
             && sent.owner
         {
@@ -337,6 +341,9 @@ impl Connection {
 
     /// The provider leaves: no request after our answer.
     fn leave(&self) {
+        if self.is_leaving() {
+            return;
+        }
         self.leaving.cancel();
         self.slots.stop_admitting();
         let left = self.link.outbox().seal(|out| put_signal(out, Kind::Left, 0));

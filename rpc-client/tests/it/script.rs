@@ -27,7 +27,6 @@ pub trait Raw {
     async fn put(&self, text: String) -> Result<String>;
     #[rpc(idempotent)]
     async fn get(&self, text: String) -> Result<String>;
-    async fn store(&self, data: &[u8]) -> Result<u64>;
     async fn load(&self) -> Result<Vec<u8>>;
 }
 
