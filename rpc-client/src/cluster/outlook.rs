@@ -35,7 +35,8 @@ impl Outlook {
 
     pub(crate) fn of(view: &View, endpoints: &BTreeMap<SocketAddr, Arc<Endpoint>>) -> Self {
         let (mut lost, mut silent, mut why) = (None, false, Vec::new());
-        for (addr, endpoint) in endpoints {
+        // Those that are disabled take no calls however they are.
+        for (addr, endpoint) in endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr)) {
             if endpoint.connection().is_some_and(|c| c.is_silent()) {
                 silent = true;
                 why.push((*addr, Arc::from("silent: connected, but does not answer")));

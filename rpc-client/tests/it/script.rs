@@ -38,7 +38,11 @@ pub struct Provider {
 
 impl Provider {
     pub async fn bind() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    pub async fn at(addr: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         Self { listener, addr }
     }
@@ -46,9 +50,7 @@ impl Provider {
     /// The next connection, before anything was read from it.
     pub async fn accept(&self) -> Peer {
         let accepted = timeout(BOUND, self.listener.accept()).await.expect("nobody dialled");
-        let stream = accepted.unwrap().0;
-        stream.set_nodelay(true).unwrap();
-        Peer { stream, read: Vec::new() }
+        Peer::new(accepted.unwrap().0)
     }
 
     /// The next connection, greeted.
@@ -97,6 +99,16 @@ impl Frame {
 }
 
 impl Peer {
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Where the client has dialled.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
     /// Exchanges prefaces.
     pub async fn greet(&mut self, limits: Limits) {
         loop {
