@@ -190,6 +190,9 @@ impl Route {
         let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
             Ok(waiter) => waiter,
             Err(Refused::Closed) => return None,
+            Err(Refused::Full) if !connection.is_greeted() => {
+                return self.wait_for_greeting(connection, progress).await;
+            }
             Err(Refused::Full) => {
                 progress.attempts += 1;
                 progress.tried.push(connection.number);
@@ -230,6 +233,25 @@ impl Route {
             progress.tried.push(connection.number);
         }
         Some(ended(ending, connection))
+    }
+
+    /// Before its provider has greeted, a connection takes few calls: waits for that, or until
+    /// there is another one. `None` unless the time is up.
+    async fn wait_for_greeting(
+        &self,
+        connection: &Arc<Connection>,
+        progress: &mut Progress,
+    ) -> Option<Attempt> {
+        let mut published = self.cluster.published();
+        published.mark_unchanged();
+        tokio::select! {
+            () = connection.greeted() => None,
+            Ok(()) = published.changed() => None,
+            () = tokio::time::sleep_until(progress.deadline) => {
+                progress.attempts += 1;
+                Some(ended(Ending::Deadline { sent: false }, connection))
+            }
+        }
     }
 
     /// Waits for the reply. When the provider falls silent, the call stays with it unless another

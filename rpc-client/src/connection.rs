@@ -118,6 +118,11 @@ impl Connection {
         self.instance.get().is_some()
     }
 
+    /// Waits until the provider's limits are known, or the connection is over.
+    pub(crate) async fn greeted(&self) {
+        let _ = self.link.credit().wait_greeted().await;
+    }
+
     /// Open, but the provider does not answer at the moment.
     pub(crate) fn is_silent(&self) -> bool {
         self.vigil.is_silent() && !self.ended.is_cancelled()
