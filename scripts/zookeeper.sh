@@ -191,7 +191,7 @@ servers() {
 process() {
   local pid
   pid=$(cat "$1/pid" 2>/dev/null) || return 1
-  if [ -n "$pid" ] && tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null |
+  if [ -n "$pid" ] && tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
     grep -qxF -- "-Drpc.zookeeper.server=$1"; then
     echo "$pid"
   else

@@ -5,13 +5,12 @@
 
 use crate::{
     client::{InFlight, Shared},
-    cluster::{Cluster, outlook},
+    cluster::{Cluster, Pick, outlook},
     connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place, RawReply, RpcCode,
-    RpcError,
+    Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place, RawReply, RpcError,
     invoke::{Answer, BoxFuture},
     transport::Body,
     wire::{Kind, put_metadata, read_error},
@@ -114,13 +113,14 @@ impl Route {
             };
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
+            progress.tried.push(connection.number);
             progress.last = Some((connection, error.clone()));
             match verdict {
                 Verdict::Move => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry
-                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
+                    if progress.retries > 0 && self.may_help(attempt.ended, &progress.tried) =>
                 {
                     progress.retries -= 1;
                     counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -137,31 +137,41 @@ impl Route {
 
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
+    fn may_help(&self, ended: Ended, tried: &[u64]) -> bool {
         matches!(ended, Ended::Unknown)
-            || self.cluster.pick(&self.shared, &progress.tried).is_some()
+            || !matches!(self.cluster.pick(&self.shared, tried), Pick::Nobody)
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Some(connection) = self.cluster.pick(&self.shared, &progress.tried) {
+        if let Pick::Found(connection) = self.cluster.pick(&self.shared, &progress.tried) {
             return Ok(connection);
         }
+        let mut published = self.cluster.published();
         loop {
-            let mut published = self.cluster.published();
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
-            if let Some(connection) = self.cluster.pick(&self.shared, &progress.tried) {
-                return Ok(connection);
-            }
+            let full = match self.cluster.pick(&self.shared, &progress.tried) {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full(connection) => Some(connection),
+                Pick::Nobody => None,
+            };
             let now = Instant::now();
             let picks = self.cluster.picks();
-            let Some(until) = outlook(&picks.outlook, now).filter(|_| now < progress.deadline)
-            else {
-                return Err(self.nobody(progress, &picks.outlook.describe(now)));
+            let until = match &full {
+                Some(_) => Some(progress.deadline),
+                None => outlook(&picks.outlook, now),
+            };
+            let Some(until) = until.filter(|_| now < progress.deadline) else {
+                let why = full.map_or_else(
+                    || picks.outlook.describe(now),
+                    |_| "every connection has as many calls in flight as it takes".to_owned(),
+                );
+                return Err(self.nobody(progress, &why));
             };
             tokio::select! {
                 _ = published.changed() => {}
+                () = room(full.as_deref()) => {}
                 () = tokio::time::sleep_until(until.min(progress.deadline)) => {}
                 () = self.cluster.over() => {
                     return Err(self.nobody(progress, "the client or its runtime was shut down"));
@@ -189,15 +199,7 @@ impl Route {
     ) -> Option<Attempt> {
         let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
             Ok(waiter) => waiter,
-            Err(Refused::Closed) => return None,
-            Err(Refused::Full) if !connection.is_greeted() => {
-                return self.wait_for_greeting(connection, progress).await;
-            }
-            Err(Refused::Full) => {
-                progress.attempts += 1;
-                progress.tried.push(connection.number);
-                return Some(ended(Ending::Full, connection));
-            }
+            Err(Refused::Closed | Refused::Full) => return None,
         };
         let codec = call.service.codec;
         let mut body = Body::new();
@@ -209,9 +211,6 @@ impl Route {
         }
         let first = progress.attempts == 0;
         progress.attempts += 1;
-        if !first || progress.tried.capacity() > 0 {
-            progress.tried.push(connection.number);
-        }
         let request = Request {
             service: call.service.id,
             method: call.method,
@@ -228,30 +227,7 @@ impl Route {
             Some(ending) => ending,
             None => self.wait(connection, &mut waiter, progress).await,
         };
-        if first && !matches!(ending, Ending::Answer { kind: Kind::Reply | Kind::AppError, .. }) {
-            // Only a call that fails pays for remembering where it has been.
-            progress.tried.push(connection.number);
-        }
-        Some(ended(ending, connection))
-    }
-
-    /// Before its provider has greeted, a connection takes few calls: waits for that, or until
-    /// there is another one. `None` unless the time is up.
-    async fn wait_for_greeting(
-        &self,
-        connection: &Arc<Connection>,
-        progress: &mut Progress,
-    ) -> Option<Attempt> {
-        let mut published = self.cluster.published();
-        published.mark_unchanged();
-        tokio::select! {
-            () = connection.greeted() => None,
-            Ok(()) = published.changed() => None,
-            () = tokio::time::sleep_until(progress.deadline) => {
-                progress.attempts += 1;
-                Some(ended(Ending::Deadline { sent: false }, connection))
-            }
-        }
+        Some(ended(ending))
     }
 
     /// Waits for the reply. When the provider falls silent, the call stays with it unless another
@@ -269,7 +245,8 @@ impl Route {
             }
             let mut tried = progress.tried.clone();
             tried.push(connection.number);
-            if progress.retries > 0 && self.cluster.pick(&self.shared, &tried).is_some() {
+            let another = self.cluster.pick(&self.shared, &tried);
+            if progress.retries > 0 && matches!(another, Pick::Found(_)) {
                 return ending;
             }
         }
@@ -293,6 +270,14 @@ impl Attempt {
     fn not_sent(mut self) -> Self {
         self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
         self
+    }
+}
+
+/// Waits for room on a connection that is full; for ever when there is none such.
+async fn room(full: Option<&Connection>) {
+    match full {
+        Some(connection) => connection.room().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -324,7 +309,7 @@ fn too_large(length: usize, limit: u32) -> Attempt {
 }
 
 /// How an attempt ended, in words and for the verdict.
-fn ended(ending: Ending, connection: &Connection) -> Attempt {
+fn ended(ending: Ending) -> Attempt {
     match ending {
         Ending::Answer { kind, codec, body } => match kind {
             Kind::Reply => {
@@ -355,14 +340,6 @@ fn ended(ending: Ending, connection: &Connection) -> Attempt {
             Ended::NotSent,
             RpcError::unavailable("the provider leaves; the request had not been sent"),
         ),
-        Ending::Full => Attempt::failed(
-            Ended::Answered(rpc_core::wire::Reason::Overloaded, RpcCode::ResourceExhausted),
-            RpcError::resource_exhausted(format!(
-                "{} calls are in flight on the connection, as many as the provider takes",
-                connection.in_flight()
-            )),
-        )
-        .not_sent(),
         Ending::TooLarge { limit } => {
             let text = format!(
                 "the provider takes messages of at most {limit} bytes; send less, or raise its \

@@ -55,6 +55,17 @@ pub(crate) struct Picks {
     pub(crate) outlook: Outlook,
 }
 
+/// What a call finds.
+#[derive(Debug)]
+pub(crate) enum Pick {
+    /// A connection that takes it.
+    Found(Arc<Connection>),
+    /// All that take calls have as many as they can; one of them.
+    Full(Arc<Connection>),
+    /// No connection takes calls.
+    Nobody,
+}
+
 impl Cluster {
     /// Starts to follow a service. Called within the client's runtime.
     pub(crate) fn start(
@@ -73,7 +84,7 @@ impl Cluster {
             published,
             over: over.clone(),
         });
-        let task = Task {
+        let mut task = Task {
             cluster: Arc::downgrade(&cluster),
             shared: Arc::clone(shared),
             subscription,
@@ -83,6 +94,8 @@ impl Cluster {
             order: RandomState::new(),
             _over: over.drop_guard(),
         };
+        // Before the first call looks: a list that is there already is dialled now.
+        task.review();
         let end = shared.end.clone();
         shared.dialer.tasks.spawn(async move {
             end.run_until_cancelled_owned(task.run()).await;
@@ -91,9 +104,19 @@ impl Cluster {
     }
 
     /// A connection that takes calls and is not among `tried`.
-    pub(crate) fn pick(&self, shared: &Shared, tried: &[u64]) -> Option<Arc<Connection>> {
+    pub(crate) fn pick(&self, shared: &Shared, tried: &[u64]) -> Pick {
         let picks = self.picks.load();
-        let fits = |c: &&Arc<Connection>| c.is_usable() && !tried.contains(&c.number);
+        let mut full = None;
+        let mut fits = |c: &&Arc<Connection>| {
+            if !c.is_usable() || tried.contains(&c.number) {
+                return false;
+            }
+            if c.is_full() {
+                full.get_or_insert_with(|| Arc::clone(c));
+                return false;
+            }
+            true
+        };
         for list in [&picks.ready, &picks.greeting] {
             if list.is_empty() {
                 continue;
@@ -101,11 +124,11 @@ impl Cluster {
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
             let start = shared.balance.start(list.len(), turn, fastrand::u64(..));
             let (before, from) = list.split_at(start.min(list.len()));
-            if let Some(connection) = from.iter().chain(before).find(fits) {
-                return Some(Arc::clone(connection));
+            if let Some(connection) = from.iter().chain(before).find(&mut fits) {
+                return Pick::Found(Arc::clone(connection));
             }
         }
-        None
+        full.map_or(Pick::Nobody, Pick::Full)
     }
 
     /// What is known when no connection takes calls.

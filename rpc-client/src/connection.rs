@@ -77,8 +77,6 @@ pub(crate) enum Ending {
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
     Leaving,
-    /// As many calls are in flight as the peer takes; nothing was sent.
-    Full,
     /// The request is larger than the peer takes.
     TooLarge { limit: u32 },
     /// The provider is silent; the attempt can be waited for again.
@@ -118,9 +116,18 @@ impl Connection {
         self.instance.get().is_some()
     }
 
-    /// Waits until the provider's limits are known, or the connection is over.
-    pub(crate) async fn greeted(&self) {
-        let _ = self.link.credit().wait_greeted().await;
+    /// Whether as many calls are in flight as the provider takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.in_flight() >= self.link.credit().peer().max_in_flight as usize
+    }
+
+    /// Waits until there may be room for another call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn room(&self) {
+        self.slots.wait_for_room(|| self.is_full()).await;
     }
 
     /// Open, but the provider does not answer at the moment.

@@ -1,6 +1,6 @@
 //! Values to bytes and back: `MessagePack` through `rmp-serde`, guarded against hostile input.
 //!
-//! Bytes from a peer are first [scanned](scan): one pass without recursion or allocation that
+//! Bytes from a peer are first [scanned](scan()): one pass without recursion or allocation that
 //! refuses what no honest peer sends. Then `rmp-serde` decodes them under a guard of ours that
 //! bounds the two things a well-formed message can still be made for.
 //!
@@ -100,7 +100,7 @@ impl Codec {
         self.decode_scanned(bytes)
     }
 
-    /// Reads a value that is all of `bytes`, which are a message that was [scanned](scan), or one
+    /// Reads a value that is all of `bytes`, which are a message that was [scanned](scan()), or one
     /// value within it, as [`skip`] finds them.
     ///
     /// # Errors

@@ -7,7 +7,6 @@ use crate::{
     RpcError,
     args::Args,
     codec::Codec,
-    reply::Reply,
     service::{BoundService, HandlerAnswer, HandlerFuture, Instance, MethodMeta, ServiceMeta},
     transport::Body,
 };
@@ -36,7 +35,7 @@ pub struct Request {
 ///
 /// # Errors
 ///
-/// See [`Args::new`].
+/// `InvalidArgument`: they are malformed.
 pub fn args(request: &Request) -> Result<Args<'_>, RpcError> {
     Args::new(&request.body, request.codec, request.method)
 }
@@ -45,14 +44,14 @@ pub fn args(request: &Request) -> Result<Args<'_>, RpcError> {
 ///
 /// # Errors
 ///
-/// See [`Args::new`].
+/// `InvalidArgument`: they are malformed.
 pub fn without_args(request: &Request) -> Result<(), RpcError> {
     args(request).map(drop)
 }
 
-/// The answer for what the method returned, in the codec of the request.
-pub fn answer<R: Reply>(request: &Request, result: R) -> HandlerAnswer {
-    result.into_answer(request.codec)
+/// The codec of a request, which its answer has too.
+pub const fn codec(request: &Request) -> Codec {
+    request.codec
 }
 
 /// Boxes the body of a handler, once. Its error is that of arguments that do not decode.

@@ -21,7 +21,7 @@ pub trait Invoke: Send + Sync + 'static {
     /// # Errors
     ///
     /// Failures of the framework, with their place and outcome filled in. An application error is
-    /// not one of them, it is [`Reply::App`].
+    /// not one of them, it is [`Answer::App`].
     ///
     /// # Cancel safety
     ///

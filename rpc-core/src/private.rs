@@ -6,8 +6,8 @@ pub use crate::{
         write::{Out, WriteBytes, WriteNothing, WriteValue, Writer},
     },
     codec::Codec,
-    handler::{Handler, Request, ServiceDef, answer, args, bind, handle, without_args},
-    reply::{Reply, returns},
+    handler::{Handler, Request, ServiceDef, args, bind, codec, handle, without_args},
+    reply::{DecodeNothing, DecodeReply, EncodeNothing, EncodeReply, Expected, Returned, returns},
     service::{
         ArgMeta, Contract, Make, MethodMeta, Probe, Registration, ServiceMeta, ViaDefault,
         ViaNothing, check, init, method, method_id, service_id,

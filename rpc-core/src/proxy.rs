@@ -4,7 +4,7 @@ use crate::{
     CallContext, CallOptions, Invoke, RpcError,
     args::write::{Writer, Written},
     invoke::Call,
-    reply::Reply,
+    reply::Decode,
     service::{MethodMeta, ServiceMeta},
 };
 use std::{fmt, sync::Arc};
@@ -29,7 +29,8 @@ impl Proxy {
         Self { invoke: Arc::clone(&self.invoke), options: Arc::new(merged) }
     }
 
-    /// Makes one call; `write` writes its arguments, once for each attempt.
+    /// Makes one call; `write` writes its arguments, once for each attempt, and `decode` reads
+    /// its answer.
     ///
     /// The context is read here and not when the future is polled: a future that is handed to
     /// another task still belongs to the handler that made it.
@@ -39,9 +40,9 @@ impl Proxy {
         service: &'static ServiceMeta,
         method: &'static MethodMeta,
         write: F,
+        decode: Decode<R>,
     ) -> impl Future<Output = R> + Send + use<'a, R, F>
     where
-        R: Reply,
         F: FnMut(&mut Writer<'_>) -> Result<(), RpcError> + Send,
     {
         let context = CallContext::current();
@@ -49,10 +50,7 @@ impl Proxy {
             let mut args = Written { method, write };
             let options = &*self.options;
             let call = Call { service, method, args: &mut args, options, context };
-            match self.invoke.invoke(call).await {
-                Ok(reply) => R::from_reply(reply, service, method),
-                Err(error) => R::failed(error),
-            }
+            decode(self.invoke.invoke(call).await, service, method)
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     transport::Body,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::any::Any;
+use std::{any::Any, marker::PhantomData};
 
 /// What an rpc method returns: `Result<T, E>`.
 #[diagnostic::on_unimplemented(
@@ -77,8 +77,82 @@ impl<T: Value, E: Fault> Reply for Result<T, E> {
     }
 }
 
-/// The return type of a method, checked where the user wrote it.
+/// Requires that a return type is a result that can travel, where the user wrote it.
+///
+/// The rest of the generated code works with [`Expected`] and [`Returned`], whose fallbacks take
+/// any type, so that a wrong one is reported once.
 pub const fn returns<R: Reply>() {}
+
+/// Stands for the result that a call expects: `(&&Expected::<R>::new()).rpc_decode()`.
+#[derive(Debug)]
+pub struct Expected<R>(PhantomData<fn() -> R>);
+
+/// Makes a result of what carried the call.
+pub(crate) type Decode<R> =
+    fn(Result<invoke::Reply, RpcError>, &'static ServiceMeta, &'static MethodMeta) -> R;
+
+impl<R> Expected<R> {
+    /// The one there is.
+    #[allow(clippy::new_without_default, reason = "generated code alone makes it")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// Results that can travel.
+pub trait DecodeReply<R> {
+    /// How to decode one.
+    fn rpc_decode(&self) -> Decode<R>;
+}
+
+impl<R: Reply> DecodeReply<R> for &Expected<R> {
+    fn rpc_decode(&self) -> Decode<R> {
+        |carried, service, method| match carried {
+            Ok(reply) => R::from_reply(reply, service, method),
+            Err(error) => R::failed(error),
+        }
+    }
+}
+
+/// The others, which [`returns`] refuses.
+pub trait DecodeNothing<R> {
+    /// Never compiles.
+    fn rpc_decode(&self) -> Decode<R>;
+}
+
+impl<R> DecodeNothing<R> for Expected<R> {
+    fn rpc_decode(&self) -> Decode<R> {
+        |_, _, _| unreachable!("`returns` refuses this type")
+    }
+}
+
+/// What a method returned: `Returned(result).rpc_answer(codec)`.
+#[derive(Debug)]
+pub struct Returned<R>(pub R);
+
+/// Results that can travel.
+pub trait EncodeReply {
+    /// Encodes it.
+    fn rpc_answer(self, codec: Codec) -> HandlerAnswer;
+}
+
+impl<R: Reply> EncodeReply for Returned<R> {
+    fn rpc_answer(self, codec: Codec) -> HandlerAnswer {
+        self.0.into_answer(codec)
+    }
+}
+
+/// The others, which [`returns`] refuses.
+pub trait EncodeNothing {
+    /// Never compiles.
+    fn rpc_answer(self, codec: Codec) -> HandlerAnswer;
+}
+
+impl<R> EncodeNothing for &Returned<R> {
+    fn rpc_answer(self, _: Codec) -> HandlerAnswer {
+        unreachable!("`returns` refuses this type")
+    }
+}
 
 /// A value that a method can return.
 #[diagnostic::on_unimplemented(

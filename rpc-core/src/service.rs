@@ -3,17 +3,16 @@
 //! For `rpc-client`, `rpc-server` and generated code; no stability.
 
 mod check;
+mod contracts;
 mod init;
 mod provide;
 mod registration;
 
 pub use check::{check, method, method_id, service_id};
+pub use contracts::{Contract, contracts};
 pub use init::{Probe, ViaDefault, ViaNothing, init};
 pub use provide::{FromProvided, Instance, Provided, Shared};
 pub use registration::{Make, Registration, registrations};
-
-mod contracts;
-pub use contracts::{Contract, contracts};
 
 use crate::{RpcError, codec::Codec, invoke::BoxFuture, transport::Body};
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Every hex dump and every id in `docs/protocol.md` is what the code makes of it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use rpc_core::{
     MetadataEntry, RpcError, TraceId,
     codec::Codec,

@@ -66,7 +66,8 @@ impl Contract {
         let methods = methods(item, timeout_ms, errors);
         for item in &mut item.items {
             if let TraitItem::Fn(item) = item {
-                item.attrs.retain(|attr| !method::is_rpc(attr));
+                item.attrs
+                    .retain(|attr| !method::is_rpc(attr) && !attrs::is_conditional(attr, "rpc"));
             }
         }
         Some(Self {
@@ -108,7 +109,9 @@ fn check_trait(item: &ItemTrait, is_named: bool, errors: &mut Errors) {
     if let Some(clause) = &item.generics.where_clause {
         errors.on(clause, "a contract can't have a `where` clause; remove it");
     }
-    if !is_named && let Err(what) = names::check_wire(&item.ident.unraw().to_string(), 64) {
+    if !is_named
+        && let Err(what) = names::check_wire(&item.ident.unraw().to_string(), names::MAX_NAME)
+    {
         let what = format!(
             "the trait's name is part of the service's and {what}; give the service one with \
              `#[rpc_client(name = \"..\")]`"

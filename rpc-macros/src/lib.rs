@@ -17,6 +17,9 @@ mod source;
 mod errors;
 mod paths;
 
+#[cfg(test)]
+mod golden;
+
 use proc_macro::TokenStream;
 
 /// Makes a trait the contract of a service.

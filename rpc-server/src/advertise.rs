@@ -18,6 +18,8 @@ use tokio::{
 
 /// How long the name of a registry's host may take to resolve.
 const LOOKUP: Duration = Duration::from_secs(2);
+/// How often an address that does not answer in time is dialled.
+const DIALS: u32 = 3;
 
 /// The address to register.
 ///
@@ -54,12 +56,18 @@ pub(crate) async fn address(
 /// What happened instead, in words.
 pub(crate) async fn prove(address: SocketAddr, instance: InstanceId) -> Result<(), String> {
     let limit = defaults::DIAL_TIMEOUT;
-    match timeout(limit, ask(address)).await {
-        Err(_) => Err(format!("{address} did not answer within {limit:?}")),
-        Ok(Err(error)) => Err(format!("{address} did not answer: {error}")),
-        Ok(Ok(answered)) if answered == Some(instance) => Ok(()),
-        Ok(Ok(_)) => Err(format!("at {address} another server answers, not this one")),
+    for _ in 0..DIALS {
+        match timeout(limit, ask(address)).await {
+            // A machine that has just started everything may be that busy.
+            Err(_) => {}
+            Ok(Err(error)) => return Err(format!("{address} did not answer: {error}")),
+            Ok(Ok(answered)) if answered == Some(instance) => return Ok(()),
+            Ok(Ok(_)) => {
+                return Err(format!("at {address} another server answers, not this one"));
+            }
+        }
     }
+    Err(format!("{address} did not answer within {DIALS} times {limit:?}"))
 }
 
 /// The instance that answers at an address.

@@ -161,7 +161,7 @@ impl Reader {
     }
 
     /// Handles the whole frames that were read; the answers that are ready leave in one write.
-    async fn handle(&mut self, now: Instant) -> Result<(), Exit> {
+    async fn handle(&mut self, mut now: Instant) -> Result<(), Exit> {
         loop {
             let Self { inbound, buffer, .. } = self;
             let handled = poll_fn(|cx| Poll::Ready(inbound.handle(buffer, now, cx))).await;
@@ -170,6 +170,7 @@ impl Reader {
                 Ok(Handled::Some) => {
                     self.begun = None;
                     yield_now().await;
+                    now = Instant::now();
                 }
                 Ok(Handled::All(frames)) => {
                     self.begun = match self.begun {

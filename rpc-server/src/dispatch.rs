@@ -228,6 +228,7 @@ impl Dispatcher {
     fn run_in_task(&mut self, admitted: Admitted, body: Body) {
         let size = body.len();
         let handler = self.handler(&admitted, body, Arc::default());
+        self.meter.spawned();
         self.task(admitted, size).spawn_run(handler);
     }
 

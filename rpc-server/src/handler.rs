@@ -67,8 +67,7 @@ impl Handler {
         let result = catch_unwind(AssertUnwindSafe(|| {
             context.enter(|| {
                 if matches!(state, State::Ready(..))
-                    && let State::Ready(route, body, codec) =
-                        std::mem::replace(state, State::Ended)
+                    && let State::Ready(route, body, codec) = std::mem::replace(state, State::Ended)
                 {
                     let (service, method) = router.target(route);
                     *state = State::Running(service.call(method, body, codec));

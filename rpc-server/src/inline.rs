@@ -14,6 +14,8 @@ use tokio::time::Instant;
 const TO_EARN: u8 = 16;
 /// What a short poll takes at most.
 const SHORT: Duration = Duration::from_micros(20);
+/// What giving a request to a task takes at most, as a rule.
+const TO_SPAWN: Duration = Duration::from_micros(1);
 /// Polls after which the clock is read at the latest: a single poll of a millisecond among them
 /// makes their average too long, and a reader is not held up for longer than that unnoticed.
 const BATCH: usize = 16;
@@ -48,17 +50,24 @@ impl Pace {
 pub(crate) struct Meter<R> {
     since: Instant,
     polled: Vec<R>,
+    /// Requests that were given to tasks meanwhile.
+    spawned: u32,
 }
 
 impl<R: Copy> Meter<R> {
     pub(crate) fn new() -> Self {
-        Self { since: Instant::now(), polled: Vec::with_capacity(BATCH) }
+        Self { since: Instant::now(), polled: Vec::with_capacity(BATCH), spawned: 0 }
     }
 
     /// A batch begins; the clock was read at `now`.
     pub(crate) fn begin(&mut self, now: Instant) {
         self.polled.clear();
-        self.since = now;
+        (self.since, self.spawned) = (now, 0);
+    }
+
+    /// A request was given to a task, which takes time too.
+    pub(crate) fn spawned(&mut self) {
+        self.spawned += 1;
     }
 
     /// A method was polled; `pace` finds a method's record.
@@ -73,7 +82,7 @@ impl<R: Copy> Meter<R> {
     pub(crate) fn settle<'a>(&mut self, pace: impl Fn(R) -> &'a Pace) {
         let Ok(polls @ 1..) = u32::try_from(self.polled.len()) else { return };
         let now = Instant::now();
-        if now - self.since > SHORT * polls {
+        if now - self.since > SHORT * polls + TO_SPAWN * self.spawned {
             self.polled.iter().for_each(|method| pace(*method).lose());
         }
         self.begin(now);
@@ -101,7 +110,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_batch_loses_it_for_its_methods_alone() {
         let paces = [Pace::default(), Pace::default()];
-        paces.iter().for_each(|pace| (0..TO_EARN).for_each(|_| pace.record(QUICK)));
+        for pace in &paces {
+            (0..TO_EARN).for_each(|_| pace.record(QUICK));
+        }
         let mut meter = Meter::new();
         meter.polled(0, |method: usize| &paces[method]);
         tokio::time::advance(Duration::from_millis(1)).await;

@@ -78,9 +78,9 @@ pub(crate) async fn start(
     // From here on a failure stops what was begun.
     let stop = serving.stop().clone().drop_guard();
 
-    let (listener, bound) = listener::bind(&plan.bind).await?;
+    let (port, bound) = listener::bind(&plan.bind).await?;
     let (peers, tasks) = (Arc::<Peers>::default(), TaskTracker::new());
-    accept(listener, &serving, &peers, &tasks);
+    accept(port, &serving, &peers, &tasks);
     let advertised = prove(&plan, &*registry, bound, serving.instance).await?;
     let registration = register(&plan, &*registry, &serving, advertised);
     await_registration(&plan, &registration, &serving, advertised).await?;
@@ -172,14 +172,9 @@ fn open_registry(source: Option<RegistrySource>) -> Result<Arc<dyn Registry>, Se
     source.open()
 }
 
-fn accept(
-    listener: TcpListener,
-    serving: &Arc<Serving>,
-    peers: &Arc<Peers>,
-    tasks: &TaskTracker,
-) {
+fn accept(port: TcpListener, serving: &Arc<Serving>, peers: &Arc<Peers>, tasks: &TaskTracker) {
     let listener = Listener {
-        listener,
+        port,
         serving: Arc::clone(serving),
         peers: Arc::clone(peers),
         tasks: tasks.clone(),

@@ -121,7 +121,8 @@ impl Admission {
 
     /// The process's calls as a share of its limit, in 255ths.
     pub(crate) fn load(&self) -> u8 {
-        let share = self.process.calls() * 255 / (self.limits.in_flight_per_process as usize).max(1);
+        let share =
+            self.process.calls() * 255 / (self.limits.in_flight_per_process as usize).max(1);
         u8::try_from(share).unwrap_or(u8::MAX)
     }
 }
@@ -186,7 +187,10 @@ mod tests {
         assert!(admission.check(61).unwrap_err().contains("100 bytes held"));
         assert_eq!(admission.check(60), Ok(()));
         drop(b);
-        assert_eq!((admission.calls(), admission.own.bytes(), admission.process.bytes()), (0, 0, 0));
+        assert_eq!(
+            (admission.calls(), admission.own.bytes(), admission.process.bytes()),
+            (0, 0, 0)
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), Set
 /// The accept loop.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) listener: TcpListener,
+    pub(crate) port: TcpListener,
     pub(crate) serving: Arc<Serving>,
     pub(crate) peers: Arc<Peers>,
     /// The tasks of the connections.
@@ -57,7 +57,7 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 () = draining.cancelled() => break,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.port.accept() => accepted,
             };
             match accepted {
                 Ok((stream, addr)) => {
@@ -80,12 +80,14 @@ impl Listener {
     /// Takes the connections that are made already, so that closing the port does not reset them
     /// with a call in their buffers.
     fn take_the_rest(&self) {
-        while let Ok((stream, addr)) = accept_now(&self.listener) {
+        while let Ok((stream, addr)) = accept_now(&self.port) {
             self.serve(stream, addr);
         }
     }
 
     fn serve(&self, stream: tokio::net::TcpStream, addr: SocketAddr) {
+        // A socket for both families shows IPv4 peers in IPv6's clothes.
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let (serving, peers) = (Arc::clone(&self.serving), Arc::clone(&self.peers));
         self.tasks.spawn(connection::serve(serving, peers, stream, addr));
     }

@@ -5,8 +5,8 @@ use rpc_core::{
     service::{BoundService, Instance, Provided, Registration, registrations},
 };
 use std::{
-    any::{Any, TypeId, type_name},
-    collections::{BTreeMap, HashMap},
+    any::{TypeId, type_name},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
     sync::Arc,
 };
@@ -30,7 +30,7 @@ struct Explicit {
 
 impl Selection {
     /// Hands an instance over.
-    pub(crate) fn service<T: Any + Send + Sync>(&mut self, service: T) {
+    pub(crate) fn service<T: Send + Sync + 'static>(&mut self, service: T) {
         self.explicit.push(Explicit {
             type_id: TypeId::of::<T>(),
             type_name: type_name::<T>(),
@@ -84,9 +84,8 @@ impl Selection {
         let mut order = chosen.clone();
         order.sort_by_key(|registration| !registration.has_init());
         for registration in order {
-            if !instances.contains_key(&registration.type_id()) {
-                let made = registration.make(&self.provided).await?;
-                instances.insert(registration.type_id(), made);
+            if let Entry::Vacant(missing) = instances.entry(registration.type_id()) {
+                missing.insert(registration.make(&self.provided).await?);
             }
         }
         for registration in chosen {
@@ -137,8 +136,7 @@ impl Selection {
         all: &[&'static Registration],
     ) -> Result<Vec<&'static Registration>, SetupError> {
         self.check_names(all)?;
-        let is_explicit =
-            |r: &Registration| self.explicit.iter().any(|e| e.type_id == r.type_id());
+        let is_explicit = |r: &Registration| self.explicit.iter().any(|e| e.type_id == r.type_id());
         let replaced = |r: &Registration| {
             let service = r.meta().registered;
             self.bound.iter().any(|b| b.meta().registered == service)
@@ -174,9 +172,8 @@ impl Selection {
 
     /// Every name in `.only(..)` must be one that there is.
     fn check_names(&self, all: &[&'static Registration]) -> Result<(), SetupError> {
-        let metas = || {
-            all.iter().map(|r| r.meta()).chain(self.bound.iter().map(|bound| bound.meta()))
-        };
+        let metas =
+            || all.iter().map(|r| r.meta()).chain(self.bound.iter().map(|bound| bound.meta()));
         for wanted in self.only.iter().flatten() {
             if !metas().any(|meta| *wanted == meta.name || *wanted == meta.registered) {
                 let mut names: Vec<_> = metas().map(|meta| meta.registered).collect();
@@ -185,7 +182,10 @@ impl Selection {
                 let there = if names.is_empty() {
                     format!("there is none at all: {LINK_HINT}")
                 } else {
-                    format!("there are: {}. If it is another crate's: {LINK_HINT}", names.join(", "))
+                    format!(
+                        "there are: {}. If it is another crate's: {LINK_HINT}",
+                        names.join(", ")
+                    )
                 };
                 return Err(SetupError::new(format!(
                     ".only(..) names {wanted:?}, but no linked #[rpc_service] impl serves it; {there}"
@@ -208,7 +208,10 @@ impl Selection {
         } else {
             ".only(..) leaves nothing of what there is"
         };
-        SetupError::new(format!("there is nothing to serve: {why}; there are: {}", names.join(", ")))
+        SetupError::new(format!(
+            "there is nothing to serve: {why}; there are: {}",
+            names.join(", ")
+        ))
     }
 }
 

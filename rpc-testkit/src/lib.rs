@@ -7,3 +7,8 @@ pub mod peer;
 pub mod process;
 pub mod proxy;
 pub mod zookeeper;
+
+/// The example of the README is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -53,15 +53,16 @@ pub struct Load {
 impl Load {
     /// Begins to make `per_second` calls a second, however long they take. `call` gives the key
     /// back that the reply brought.
-    pub fn start<F, R>(name: &str, per_second: u32, call: F) -> Self
+    pub fn start<F, R>(per_second: u32, call: F) -> Self
     where
         F: Fn(Turn) -> R + Send + 'static,
         R: Future<Output = Result<String, RpcError>> + Send + 'static,
     {
+        static LOADS: AtomicU64 = AtomicU64::new(1);
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(AtomicU64::new(0));
         let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&ended));
-        let name = name.to_owned();
+        let load = LOADS.fetch_add(1, Ordering::Relaxed);
         let task = tokio::spawn(async move {
             let mut ticks = interval(Duration::from_secs(1) / per_second);
             // Late is made good, so that the rate holds.
@@ -73,7 +74,7 @@ impl Load {
                     break;
                 }
                 ticks.tick().await;
-                let turn = Turn { key: format!("{name}-{number}"), idempotent: number % 2 == 0 };
+                let turn = Turn { key: format!("{load}-{number}"), idempotent: number % 2 == 0 };
                 let Turn { key, idempotent } = turn.clone();
                 let (began, began_at) = (Instant::now(), journal::now());
                 let future = call(turn);

@@ -88,21 +88,11 @@ impl Reader {
 
     /// Reads once; `false` at the end of the stream.
     async fn fill(&mut self) -> io::Result<bool> {
-        let link = &self.connection.link;
-        loop {
-            link.stream().readable().await?;
-            match link.stream().try_read(self.buffer.room()) {
-                Ok(count) => {
-                    self.buffer.filled(count);
-                    if self.connection.vigil.heard(now_ms(Instant::now())) {
-                        self.connection.changed.notify_one();
-                    }
-                    return Ok(count > 0);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
+        let count = self.connection.link.read(&mut self.buffer).await?;
+        if self.connection.vigil.heard(now_ms(Instant::now())) {
+            self.connection.changed.notify_one();
         }
+        Ok(count > 0)
     }
 
     /// Reads the provider's preface, once; `false` while it is not complete.

@@ -18,6 +18,7 @@ use std::{
     },
     task::{Context, Poll, Waker},
 };
+use tokio::sync::Notify;
 
 /// The table of one connection.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub(super) struct Slots {
     table: Mutex<Table>,
     in_flight: AtomicUsize,
     open: AtomicBool,
+    /// For calls that wait for a place, and how many do.
+    room: Notify,
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +78,8 @@ impl Slots {
             table: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             open: AtomicBool::new(true),
+            room: Notify::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -83,7 +89,7 @@ impl Slots {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
     pub(super) fn admit(
@@ -116,6 +122,26 @@ impl Slots {
         drop(table);
         let connection = Arc::clone(connection);
         Ok(Waiter { connection, id, sent: Leaving::NotYet, done: false })
+    }
+
+    /// Waits until a place has become free since `is_full` was last true.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a place that was signalled to a dropped waiter is signalled to the next.
+    pub(super) async fn wait_for_room(&self, is_full: impl Fn() -> bool) {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        let room = self.room.notified();
+        if is_full() {
+            room.await;
+        }
     }
 
     /// Admits no more calls; says whether none is running.
@@ -216,10 +242,14 @@ impl Slots {
         // Dropped outside of the lock: a waker's drop is not our code.
         let kept = (slot.arrival.take(), slot.waker.take());
         table.free.push((id & 0xffff_ffff) as u32);
-        let last = self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1;
+        // Sequentially consistent, as is `wait_for_room`: either it sees the place, or this sees it.
+        let last = self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
         let closed = table.closed;
         drop(table);
         drop(kept);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.room.notify_one();
+        }
         (waiting && !closed, last)
     }
 }

@@ -1,6 +1,6 @@
 //! Reading an argument, whatever form its type has.
 //!
-//! Generated code calls `(&&&Slot::<T>::new()).rpc_read(&args, i)`. Method lookup removes one
+//! Generated code calls `(&&&&Slot::<T>::new()).rpc_read(&args, i)`. Method lookup removes one
 //! reference at a time and takes the first of these traits whose bounds hold, so aliases work as
 //! the types that they stand for:
 //!

@@ -1,6 +1,6 @@
 //! Writing arguments, whatever form their types have.
 //!
-//! Generated code gives a closure that calls `(&&Out(&argument)).rpc_write(writer)` for each argument
+//! Generated code gives a closure that calls `(&&&Out(&argument)).rpc_write(writer)` for each argument
 //! in order. As in [`read`](super::read), method lookup takes the first of [`WriteBytes`],
 //! [`WriteValue`] and [`WriteNothing`] whose bounds hold.
 

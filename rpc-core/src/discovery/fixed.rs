@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::lookup_host, sync::watch, time};
+use tokio::{net::lookup_host, sync::watch, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
 /// Time for one look-up of a host name.
@@ -151,13 +151,16 @@ impl Resolver {
         let mut pause = RETRY_MIN;
         loop {
             let mut failures = Vec::new();
-            for name in self.names.iter() {
-                match resolve(name).await {
-                    // What was found before stays: a name server that is away removes nobody.
-                    Err(why) => failures.push(format!("{name}: {why}")),
-                    Ok(addrs) => {
-                        found.insert(name.clone(), addrs);
+            // All at once: one that does not answer must not hide the others.
+            let mut lookups: JoinSet<_> = self.names.iter().cloned().map(resolve).collect();
+            while let Some(answer) = lookups.join_next().await {
+                match answer {
+                    Ok((name, Ok(addrs))) => {
+                        found.insert(name, addrs);
                     }
+                    // What was found before stays: a name server that is away removes nobody.
+                    Ok((name, Err(why))) => failures.push(format!("{name}: {why}")),
+                    Err(panic) => failures.push(panic.to_string()),
                 }
                 self.publish(&found, &failures);
             }
@@ -195,15 +198,16 @@ impl Resolver {
     }
 }
 
-async fn resolve(name: &str) -> Result<Vec<SocketAddr>, String> {
-    match time::timeout(LOOKUP, lookup_host(name)).await {
+async fn resolve(name: String) -> (String, Result<Vec<SocketAddr>, String>) {
+    let answer = match time::timeout(LOOKUP, lookup_host(&name)).await {
         Err(_) => Err("no answer from the name server".into()),
         Ok(Err(error)) => Err(error.to_string()),
         Ok(Ok(addrs)) => {
             let addrs: Vec<_> = addrs.collect();
             if addrs.is_empty() { Err("no address".into()) } else { Ok(addrs) }
         }
-    }
+    };
+    (name, answer)
 }
 
 #[cfg(test)]
@@ -238,7 +242,7 @@ mod tests {
         assert_eq!(view.instances.len(), 1);
         let mut subscription =
             FixedRegistry::parse("nowhere.invalid:9000").unwrap().watch("demo.Chat");
-        let view = time::timeout(Duration::from_secs(60), subscription.changed()).await.unwrap();
+        let view = time::timeout(Duration::from_mins(1), subscription.changed()).await.unwrap();
         let Source::Connecting { reason, .. } = view.unwrap().source else { panic!() };
         assert!(reason.contains("nowhere.invalid:9000"), "{reason}");
     }

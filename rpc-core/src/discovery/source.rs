@@ -103,7 +103,6 @@ impl fmt::Debug for RegistrySource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::Watch as _;
 
     fn refusal(url: &str) -> String {
         match RegistrySource::from(url).open() {

@@ -1,10 +1,11 @@
 //! `zookeeper://h1:2181,h2:2181/root`: providers as ephemeral nodes in ZooKeeper.
 //!
-//! Servers announce themselves through a session of their own ([`register`]), clients follow all
-//! their services through another ([`watch`], [`follow`]); both sessions replace themselves
-//! ([`session`]). `docs/zookeeper.md` has the layout and the state machines. This folder alone
+//! Servers announce themselves through a session of their own (`register`), clients follow all
+//! their services through another (`watch`, `follow`, `content`); both sessions replace themselves
+//! (`session`). `docs/zookeeper.md` has the layout and the state machines. This folder alone
 //! names the `zookeeper-client` crate.
 
+mod content;
 mod follow;
 mod layout;
 mod register;

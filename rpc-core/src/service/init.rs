@@ -131,7 +131,7 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-/// Asks whether `T` is `Default`: `(&Probe::<T>::new()).rpc_make()` finds [`ViaDefault`] first.
+/// Asks whether `T` is `Default`: `(&&Probe::<T>::new()).rpc_make()` finds [`ViaDefault`] first.
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<fn() -> T>);
 

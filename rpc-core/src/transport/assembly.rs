@@ -172,7 +172,7 @@ mod tests {
         let mut assembly = Assembly::new(BASE_LIMITS);
         let out = &mut Vec::new();
         assert!(assembly.begin(1, (), 10, &[0; 11], out).is_err());
-        assert!(assembly.begin(2, (), 1 << 20, &[0; 64 * 1024 + 1], out).is_err());
+        assert!(assembly.begin(2, (), 1 << 20, &vec![0; 64 * 1024 + 1], out).is_err());
         let mut assembly = Assembly::new(BASE_LIMITS);
         assembly.begin(3, (), 10, &[0; 1], out).unwrap();
         assert!(assembly.begin(3, (), 10, &[0; 1], out).is_err(), "the id is in use");

@@ -3,8 +3,9 @@
 //! A sender appends whole frames under a short lock; whoever finds the outbox without an owner
 //! owns it and must see to it that it is written: at once, or after letting others add theirs, or
 //! by leaving it to the flusher task. What the socket refuses always goes to the flusher.
-//! (`speed.md` measures of many structures: this one costs a fraction of a system call per frame
-//! when many send, and no task hop when one does.)
+//! Measured against a writer task, a queue
+//! and others: this costs a fraction of a system call per frame when many send, and no task hop
+//! when one does.
 
 use super::lock;
 use crate::defaults;
@@ -23,6 +24,8 @@ const ROOM: usize = 512 * 1024;
 const KEPT: usize = 1024 * 1024;
 /// How often a leader lets others go first.
 const YIELDS: u32 = 4;
+/// A leader that writes at once, because waiting gathered nothing, waits again this often.
+const TRY_AGAIN: u32 = 64;
 
 /// The bytes to send, and who writes them.
 #[derive(Debug)]
@@ -48,16 +51,28 @@ struct State {
     spare: Vec<u8>,
     /// Somebody is bound to write.
     owned: bool,
-    /// No more requests: the peer was told that there will be none.
-    sealed: bool,
-    /// Nothing more at all.
-    closed: bool,
+    phase: Phase,
     /// Bytes appended since the connection began.
     appended: u64,
     /// Frames appended since the last write began.
     frames: u32,
     /// How often letting others go first may fail to pay before a leader stops doing it.
     patience: u32,
+    /// How often a leader has not tried since.
+    skipped: u32,
+    /// The socket has refused a write for good.
+    failed: bool,
+}
+
+/// What may still be appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// No more requests: the peer was told that there will be none.
+    Sealed,
+    /// Nothing more at all.
+    Closed,
 }
 
 /// Where a frame ended up.
@@ -103,8 +118,10 @@ impl Outbox {
     #[inline]
     pub fn append_request(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Sent, Ended> {
         let mut state = lock(&self.state);
-        if state.sealed {
-            return Err(if state.closed { Ended::Closed } else { Ended::Sealed });
+        match state.phase {
+            Phase::Open => {}
+            Phase::Sealed => return Err(Ended::Sealed),
+            Phase::Closed => return Err(Ended::Closed),
         }
         if state.buffer.len() >= ROOM {
             return Err(Ended::Full);
@@ -120,7 +137,7 @@ impl Outbox {
     #[inline]
     pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Sent, Ended> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.phase == Phase::Closed {
             return Err(Ended::Closed);
         }
         Ok(self.put(&mut state, write))
@@ -133,10 +150,10 @@ impl Outbox {
     /// [`Ended::Closed`].
     pub fn seal(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<Sent, Ended> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if state.phase == Phase::Closed {
             return Err(Ended::Closed);
         }
-        state.sealed = true;
+        state.phase = Phase::Sealed;
         Ok(self.put(&mut state, write))
     }
 
@@ -154,7 +171,7 @@ impl Outbox {
     /// the kernel.
     pub fn close(&self) -> u64 {
         let mut state = lock(&self.state);
-        (state.sealed, state.closed, state.owned) = (true, true, true);
+        (state.phase, state.owned) = (Phase::Closed, true);
         (state.buffer, state.refused, state.spare, state.at) = Default::default();
         drop(state);
         self.unsent.store(0, Ordering::Relaxed);
@@ -177,7 +194,7 @@ impl Outbox {
     pub async fn room(&self) {
         self.wait(|| {
             let state = lock(&self.state);
-            state.buffer.len() < ROOM || state.sealed
+            state.buffer.len() < ROOM || state.phase != Phase::Open
         })
         .await;
     }
@@ -264,8 +281,9 @@ impl Outbox {
         if state.patience > 0 {
             return true;
         }
-        if state.appended.is_multiple_of(64) {
-            state.patience = 1;
+        state.skipped += 1;
+        if state.skipped == TRY_AGAIN {
+            (state.patience, state.skipped) = (1, 0);
         }
         false
     }
@@ -286,7 +304,7 @@ impl Outbox {
             while !self.write(stream)? {
                 stream.writable().await?;
             }
-            if lock(&self.state).closed {
+            if lock(&self.state).phase == Phase::Closed {
                 return Ok(());
             }
         }
@@ -302,8 +320,11 @@ impl Outbox {
     fn write(&self, stream: &TcpStream) -> io::Result<bool> {
         let mut state = lock(&self.state);
         loop {
-            if state.closed {
+            if state.phase == Phase::Closed {
                 return Ok(true);
+            }
+            if state.failed {
+                return Err(io::ErrorKind::BrokenPipe.into());
             }
             let (mut mine, mut at) = if state.at < state.refused.len() {
                 (std::mem::take(&mut state.refused), std::mem::take(&mut state.at))
@@ -325,17 +346,21 @@ impl Outbox {
             match result {
                 Ok(()) => {
                     mine.clear();
-                    if mine.capacity() <= KEPT && !state.closed {
+                    if mine.capacity() <= KEPT && state.phase != Phase::Closed {
                         state.spare = mine;
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    if !state.closed {
+                    if state.phase != Phase::Closed {
                         (state.refused, state.at) = (mine, at);
                     }
                     return Ok(false);
                 }
-                Err(e) => return Err(e),
+                Err(e) => {
+                    // The stream may end within a frame: nothing may follow it.
+                    state.failed = true;
+                    return Err(e);
+                }
             }
         }
     }

@@ -95,7 +95,6 @@ pub(crate) trait Forms {
     async fn none(&self) -> rpc_core::Result<()>;
 
     /// More than are located without allocating.
-    #[allow(clippy::too_many_arguments, clippy::many_single_char_names, reason = "as meant")]
     async fn twelve(
         &self,
         a: u8,

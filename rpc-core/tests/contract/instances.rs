@@ -46,7 +46,7 @@ impl Plain {
 
 impl Fallible {
     fn open() -> Result<Self, String> {
-        Ok(Self(2))
+        "2".parse().map(Self).map_err(|_| "no number".to_owned())
     }
 }
 
@@ -85,7 +85,7 @@ impl Given {
     }
 }
 
-#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "that is the point")]
+#[allow(clippy::needless_pass_by_value, reason = "that is the point")]
 fn eight(
     a: Shared<u8>,
     b: Shared<u16>,

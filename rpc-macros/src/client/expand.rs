@@ -7,13 +7,14 @@ mod served;
 use super::Contract;
 use crate::{method::Method, paths};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 /// Input: `trait Greeter { async fn greet(..) -> R; }`.
 ///
 /// Output: the trait with `Send` futures and its hidden function, `struct GreeterClient`, and in
 /// an unnamed const, where nothing of it can clash with the user's names: the contract's
-/// description, checks, and the impls for `GreeterClient` and `Arc<T>`.
+/// description, checks of it, and the impls for `GreeterClient` and `Arc<T>`.
 pub(super) fn expand(contract: &Contract) -> TokenStream {
     let cfgs = &contract.cfgs;
     let import = paths::import();
@@ -40,8 +41,7 @@ pub(super) fn expand(contract: &Contract) -> TokenStream {
 /// at the place where the user wrote it.
 fn check_output(method: &Method) -> TokenStream {
     let Method { cfgs, output, .. } = method;
-    let span = paths::glue(syn::spanned::Spanned::span(output));
-    quote::quote_spanned! {span=>
+    quote_spanned! {paths::glue(output.span())=>
         #(#cfgs)*
         const _: () = __rpc::returns::<#output>();
     }

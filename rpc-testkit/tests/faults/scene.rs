@@ -192,7 +192,7 @@ pub(crate) fn load(client: &Client, hold: u32) -> Load {
 
 pub(crate) fn load_at(rate: u32, client: &Client, hold: u32) -> Load {
     let ledger: LedgerClient = client.get();
-    Load::start("call", rate, move |turn| {
+    Load::start(rate, move |turn| {
         let ledger = ledger.clone();
         async move {
             if turn.idempotent {

@@ -14,10 +14,11 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 use zookeeper_client as zk;
 
 /// The list is read again after this time although the watch is silent.
-const READ_EVERY: Duration = Duration::from_secs(60);
+const READ_EVERY: Duration = Duration::from_mins(1);
 /// Events are collected for this long after the first.
 const COLLECT: Duration = Duration::from_millis(20);
 /// Under a stream of events the changed nodes are read this often.
@@ -32,8 +33,16 @@ const PAUSE_REFUSED: Duration = Duration::from_secs(30);
 pub(super) enum Session {
     /// None, or not connected; why.
     Down(String),
-    /// Connected. The number differs after each reconnect and for each session.
-    Up(zk::Client, u64),
+    /// Connected.
+    Up(Connection),
+}
+
+/// A session that is connected; another one after each reconnect.
+#[derive(Clone)]
+pub(super) struct Connection {
+    pub(super) client: zk::Client,
+    /// To be cancelled by who finds that the session is of no use: it may not say so itself.
+    pub(super) broken: CancellationToken,
 }
 
 /// Where the content of a directory goes.
@@ -58,8 +67,8 @@ pub(super) async fn follow(dir: &str, mut sessions: watch::Receiver<Session>, si
     let mut backoff = Backoff::new();
     loop {
         let session = sessions.borrow_and_update().clone();
-        let (client, number) = match session {
-            Session::Up(client, number) => (client, number),
+        let connection = match session {
+            Session::Up(connection) => connection,
             Session::Down(reason) => {
                 sink.trouble(&reason);
                 if sessions.changed().await.is_err() {
@@ -75,13 +84,14 @@ pub(super) async fn follow(dir: &str, mut sessions: watch::Receiver<Session>, si
                 Ok(()) => continue,
                 Err(_) => return,
             },
-            ended = supervised(follower.run(&client, number)) => {
+            ended = supervised(follower.run(&connection.client)) => {
                 let (Ok(why) | Err(why)) = ended;
                 sink.trouble(&why);
                 follower.watch = None;
+                connection.broken.cancel();
             }
         }
-        // The session is replaced by its owner; this only keeps a fault from making a busy loop.
+        // Another session follows; this only keeps a fault from making a busy loop.
         if since.elapsed() > READ_EVERY {
             backoff.reset();
         }
@@ -115,13 +125,13 @@ enum Noted {
 
 impl<S: Sink> Follower<'_, S> {
     /// Arming, Reading and Live on one connection, until the session is over; says why it is.
-    async fn run(&mut self, client: &zk::Client, number: u64) -> String {
+    async fn run(&mut self, client: &zk::Client) -> String {
         loop {
             let failure = match self.arm(client).await {
                 Ok(mut watch) => match self.read_all(client).await {
                     Ok(nodes) => {
                         self.sink.ready().await;
-                        tracing::debug!(dir = self.dir, number, nodes = nodes.len(), "read");
+                        tracing::debug!(dir = self.dir, nodes = nodes.len(), "read");
                         self.sink.replace(nodes);
                         let ended = self.live(client, &mut watch).await;
                         self.watch = Some(watch);

@@ -105,9 +105,19 @@ impl Progress {
     fn pending(&mut self, reason: &str) {
         if self.known != reason {
             tracing::warn!(reason, "not registered");
-            reason.clone_into(&mut self.known);
-            self.state.send_replace(RegistrationState::Pending(reason.to_owned()));
+            self.set(reason);
         }
+    }
+
+    /// Pending for a reason that only people can remove; said again each time.
+    fn refused(&mut self, reason: &str) {
+        tracing::error!(reason, "not registered");
+        self.set(reason);
+    }
+
+    fn set(&mut self, reason: &str) {
+        reason.clone_into(&mut self.known);
+        self.state.send_replace(RegistrationState::Pending(reason.to_owned()));
     }
 }
 
@@ -164,13 +174,11 @@ impl Keeper {
                     pause(link, jitter(PAUSE_UNKNOWN)).await
                 }
                 Err(Trouble::Refused(why)) => {
-                    tracing::error!(why, "ZooKeeper refuses the registration");
-                    self.progress.pending(&why);
+                    self.progress.refused(&why);
                     pause(link, jitter(PAUSE_REFUSED)).await
                 }
                 Err(Trouble::Contested(why)) => {
-                    tracing::error!(why, "two processes advertise one address");
-                    self.progress.pending(&why);
+                    self.progress.refused(&why);
                     pause(link, PAUSE_CONTESTED).await
                 }
             };

@@ -30,7 +30,7 @@ const PAUSE_AUTH: Duration = Duration::from_secs(5);
 /// Time for a session to close in order.
 const CLOSE: Duration = Duration::from_secs(1);
 const SESSION_MIN: Duration = Duration::from_millis(100);
-const SESSION_MAX: Duration = Duration::from_secs(600);
+const SESSION_MAX: Duration = Duration::from_mins(10);
 
 pub(super) const DIRECTORY: zk::CreateOptions<'static> =
     zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());

@@ -32,13 +32,12 @@ fn host(entry: &str) -> Result<String, String> {
         Some(at) if !entry[at..].contains(']') => (&entry[..at], Some(&entry[at + 1..])),
         _ => (entry, None),
     };
-    let usable = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
-        None => {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            !host.is_empty() && host.chars().all(allowed)
-        }
-    };
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let usable = in_brackets.map_or_else(
+        || !host.is_empty() && host.chars().all(allowed),
+        |host| host.parse::<Ipv6Addr>().is_ok(),
+    );
     if !usable {
         return Err(format!("{entry:?} has no usable host"));
     }

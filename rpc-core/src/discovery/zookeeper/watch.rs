@@ -1,39 +1,21 @@
 //! The consumer's side: one session for all services, one view for each subscription.
 
 use super::{
-    follow::{Session, Sink, follow},
+    content::{ServiceSink, Settings, SettingsSink, disabled},
+    follow::{Connection, Session, follow},
     layout,
     session::{Backoff, Link, LinkEvent, Target, supervised},
 };
-use crate::discovery::{Instance, Instances, Source, Subscription, View, names};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use crate::discovery::{Source, Subscription, View, names};
+use std::sync::Arc;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// Most instances of one service, and most services with settings.
-const MAX_NODES: usize = 20_000;
-/// Most names that are remembered as warned about.
-const MAX_WARNED: usize = 1_000;
-/// The first list waits this long for the operators' settings, so that an address that they took
-/// out is not used in between.
-const SETTINGS_FIRST: Duration = Duration::from_millis(500);
-
-/// The addresses that operators took out, by service.
-type Disabled = BTreeMap<String, Arc<BTreeSet<SocketAddr>>>;
 
 /// The session of all subscriptions, and the operators' settings. It ends with the last of them.
 pub(super) struct Hub {
     sessions: watch::Receiver<Session>,
     /// `None` until it was read.
-    settings: watch::Receiver<Option<Arc<Disabled>>>,
+    settings: watch::Receiver<Settings>,
     _end: DropGuard,
 }
 
@@ -46,8 +28,7 @@ impl Hub {
         let dir = layout::service_dir(&target.root, layout::CONFIG);
         let sessions_followed = sessions_seen.clone();
         let tasks = async move {
-            let sink =
-                SettingsSink { settings, known: Mutex::default(), warned: Warned::new(&dir) };
+            let sink = SettingsSink::new(&dir, settings);
             tokio::join!(keep_session(target, sessions), follow(&dir, sessions_followed, &sink),);
         };
         tokio::spawn(end.clone().run_until_cancelled_owned(tasks));
@@ -62,10 +43,9 @@ impl Hub {
 
 /// Keeps a session open and tells of it in order.
 async fn keep_session(target: Arc<Target>, sessions: watch::Sender<Session>) {
-    let mut number = 0;
     let mut backoff = Backoff::new();
     loop {
-        let kept = supervised(keep_session_until_panic(&target, &sessions, &mut number)).await;
+        let kept = supervised(keep_session_until_panic(&target, &sessions)).await;
         if let Err(panic) = kept {
             sessions.send_replace(Session::Down(panic));
         }
@@ -73,22 +53,23 @@ async fn keep_session(target: Arc<Target>, sessions: watch::Sender<Session>) {
     }
 }
 
-async fn keep_session_until_panic(
-    target: &Arc<Target>,
-    sessions: &watch::Sender<Session>,
-    number: &mut u64,
-) {
+async fn keep_session_until_panic(target: &Arc<Target>, sessions: &watch::Sender<Session>) {
     let down = |reason: String| {
         sessions.send_replace(Session::Down(reason));
     };
     let mut link = Link::connect(Arc::clone(target), down).await;
     let mut backoff = Backoff::new();
     loop {
-        *number += 1;
-        sessions.send_replace(Session::Up(link.client().clone(), *number));
+        let broken = CancellationToken::new();
+        let connection = Connection { client: link.client().clone(), broken: broken.clone() };
+        sessions.send_replace(Session::Up(connection));
         let since = Instant::now();
         let over = loop {
-            match link.event().await {
+            let event = tokio::select! {
+                event = link.event() => event,
+                () = broken.cancelled() => LinkEvent::Over("the session is of no use".into()),
+            };
+            match event {
                 LinkEvent::Reconnected | LinkEvent::Replaced => break None,
                 LinkEvent::Lost => down(format!("the connection to {} is lost", target.name())),
                 LinkEvent::Over(why) => break Some(why),
@@ -126,12 +107,7 @@ pub(super) fn spawn(hub: Arc<Hub>, target: &Target, service: &str) -> Subscripti
     let end = CancellationToken::new();
     let service = service.to_owned();
     let task = async move {
-        let sink = ServiceSink {
-            settings: hub.settings.clone(),
-            known: Mutex::default(),
-            warned: Warned::new(&dir),
-            view: &view,
-        };
+        let sink = ServiceSink::new(&service, &dir, hub.settings.clone(), &view);
         tokio::join!(
             follow(&dir, hub.sessions.clone(), &sink),
             apply_settings(&service, hub.settings.clone(), &view),
@@ -144,13 +120,11 @@ pub(super) fn spawn(hub: Arc<Hub>, target: &Target, service: &str) -> Subscripti
 /// Brings the operators' settings for one service into its view.
 async fn apply_settings(
     service: &str,
-    mut settings: watch::Receiver<Option<Arc<Disabled>>>,
+    mut settings: watch::Receiver<Settings>,
     view: &watch::Sender<View>,
 ) {
     loop {
-        let disabled =
-            settings.borrow_and_update().as_ref().and_then(|all| all.get(service).cloned());
-        let disabled = disabled.unwrap_or_default();
+        let disabled = disabled(&settings.borrow_and_update(), service);
         view.send_if_modified(|view| {
             let changed = view.disabled != disabled;
             view.disabled = disabled;
@@ -160,242 +134,4 @@ async fn apply_settings(
             return;
         }
     }
-}
-
-/// Turns the nodes of a service into its view.
-struct ServiceSink<'a> {
-    settings: watch::Receiver<Option<Arc<Disabled>>>,
-    known: Mutex<Instances>,
-    warned: Warned,
-    view: &'a watch::Sender<View>,
-}
-
-impl ServiceSink<'_> {
-    fn instance(&self, name: &str, data: &[u8]) -> Option<Arc<Instance>> {
-        let addr = layout::address(name)?;
-        if data.len() > layout::MAX_DATA {
-            self.warned.warn(name, &format!("ignored: it holds {} bytes", data.len()));
-            return None;
-        }
-        match layout::decode(addr, data) {
-            Ok(instance) => {
-                self.warned.forget(name);
-                Some(Arc::new(instance))
-            }
-            Err(why) => {
-                self.warned.warn(name, &format!("its data is broken, defaults are used: {why}"));
-                Some(Arc::new(Instance::at(addr)))
-            }
-        }
-    }
-
-    /// Publishes `known` as what the registry lists now.
-    fn publish(&self, known: &Instances) {
-        self.view.send_if_modified(|view| {
-            let was_live = matches!(view.source, Source::Live { .. });
-            if !was_live {
-                view.source = Source::Live { since: Instant::now() };
-            }
-            let changed = *view.instances != *known;
-            if changed {
-                view.instances = Arc::new(known.clone());
-            }
-            changed || !was_live
-        });
-    }
-}
-
-impl Sink for ServiceSink<'_> {
-    async fn ready(&self) {
-        let mut settings = self.settings.clone();
-        let _ = timeout(SETTINGS_FIRST, settings.wait_for(Option::is_some)).await;
-    }
-
-    fn select(&self, names: Vec<String>) -> Vec<String> {
-        let mut wanted: Vec<(SocketAddr, String)> = Vec::with_capacity(names.len());
-        for name in names {
-            match layout::address(&name) {
-                Some(addr) => wanted.push((addr, name)),
-                None => self.warned.warn(&name, "ignored: it is no address"),
-            }
-        }
-        // Sorted, so that everybody refuses the same surplus.
-        wanted.sort_unstable();
-        if wanted.len() > MAX_NODES {
-            let surplus = wanted.len() - MAX_NODES;
-            self.warned.warn("", &format!("{surplus} instances over {MAX_NODES} are refused"));
-            wanted.truncate(MAX_NODES);
-        }
-        wanted.into_iter().map(|(_, name)| name).collect()
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        let Some(addr) = layout::address(name) else {
-            self.warned.warn(name, "ignored: it is no address");
-            return false;
-        };
-        let known = lock(&self.known);
-        let wanted = known.len() < MAX_NODES || known.contains_key(&addr);
-        if !wanted {
-            self.warned.warn("", &format!("instances over {MAX_NODES} are refused"));
-        }
-        wanted
-    }
-
-    fn replace(&self, nodes: Vec<(String, Vec<u8>)>) {
-        let read = nodes.iter().filter_map(|(name, data)| self.instance(name, data));
-        let read: Instances = read.map(|instance| (instance.addr, instance)).collect();
-        let mut known = lock(&self.known);
-        *known = read;
-        self.publish(&known);
-    }
-
-    fn update(&self, nodes: Vec<(String, Option<Vec<u8>>)>) {
-        let mut known = lock(&self.known);
-        for (name, data) in nodes {
-            let Some(addr) = layout::address(&name) else { continue };
-            match data.and_then(|data| self.instance(&name, &data)) {
-                Some(instance) if known.len() < MAX_NODES || known.contains_key(&addr) => {
-                    known.insert(addr, instance);
-                }
-                Some(_) => {}
-                None => {
-                    known.remove(&addr);
-                }
-            }
-        }
-        self.publish(&known);
-    }
-
-    fn trouble(&self, reason: &str) {
-        self.view.send_if_modified(|view| {
-            let source = match &view.source {
-                Source::Live { .. } => {
-                    tracing::warn!(reason, place = &*view.place, "the list is no longer current");
-                    Source::Stale { since: Instant::now(), reason: reason.into() }
-                }
-                Source::Connecting { reason: known, .. } | Source::Stale { reason: known, .. }
-                    if **known == *reason =>
-                {
-                    return false;
-                }
-                Source::Connecting { since, .. } => {
-                    Source::Connecting { since: *since, reason: reason.into() }
-                }
-                Source::Stale { since, .. } => {
-                    Source::Stale { since: *since, reason: reason.into() }
-                }
-            };
-            view.source = source;
-            true
-        });
-    }
-}
-
-/// Turns the nodes of the configuration directory into what operators took out.
-struct SettingsSink {
-    settings: watch::Sender<Option<Arc<Disabled>>>,
-    known: Mutex<Disabled>,
-    warned: Warned,
-}
-
-impl SettingsSink {
-    fn disabled(&self, name: &str, data: &[u8]) -> Option<Arc<BTreeSet<SocketAddr>>> {
-        if data.len() > layout::MAX_DATA {
-            self.warned.warn(name, &format!("ignored: it holds {} bytes", data.len()));
-            return None;
-        }
-        match layout::decode_config(data) {
-            Ok((addrs, broken)) => {
-                if broken.is_empty() {
-                    self.warned.forget(name);
-                } else {
-                    let entries = format!("{:.200}", broken.join(", "));
-                    self.warned.warn(name, &format!("these are no addresses: {entries}"));
-                }
-                Some(Arc::new(addrs))
-            }
-            Err(why) => {
-                self.warned.warn(name, &format!("ignored: {why}"));
-                None
-            }
-        }
-    }
-}
-
-impl Sink for SettingsSink {
-    async fn ready(&self) {}
-
-    fn select(&self, mut names: Vec<String>) -> Vec<String> {
-        names.retain(|name| self.wants(name));
-        names.sort_unstable();
-        names.truncate(MAX_NODES);
-        names
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        let usable = names::check_registered_name(name).is_ok();
-        if !usable {
-            self.warned.warn(name, "ignored: it is no name of a service");
-        }
-        usable
-    }
-
-    fn replace(&self, nodes: Vec<(String, Vec<u8>)>) {
-        let read = nodes.into_iter().filter_map(|(name, data)| {
-            let disabled = self.disabled(&name, &data)?;
-            Some((name, disabled))
-        });
-        let read: Disabled = read.collect();
-        let mut known = lock(&self.known);
-        *known = read;
-        self.settings.send_replace(Some(Arc::new(known.clone())));
-    }
-
-    fn update(&self, nodes: Vec<(String, Option<Vec<u8>>)>) {
-        let mut known = lock(&self.known);
-        for (name, data) in nodes {
-            match data.and_then(|data| self.disabled(&name, &data)) {
-                Some(disabled) if known.len() < MAX_NODES || known.contains_key(&name) => {
-                    known.insert(name, disabled);
-                }
-                Some(_) => {}
-                None => {
-                    known.remove(&name);
-                }
-            }
-        }
-        self.settings.send_replace(Some(Arc::new(known.clone())));
-    }
-
-    /// What operators said last goes on.
-    fn trouble(&self, _reason: &str) {}
-}
-
-/// The nodes of one directory that were warned about: once each, until they are right again.
-struct Warned {
-    dir: String,
-    names: Mutex<HashSet<String>>,
-}
-
-impl Warned {
-    fn new(dir: &str) -> Self {
-        Self { dir: dir.to_owned(), names: Mutex::default() }
-    }
-
-    fn warn(&self, name: &str, what: &str) {
-        let mut names = lock(&self.names);
-        if names.len() < MAX_WARNED && names.insert(name.to_owned()) {
-            tracing::warn!(node = ?format_args!("{}/{name}", self.dir), what, "odd node");
-        }
-    }
-
-    fn forget(&self, name: &str) {
-        lock(&self.names).remove(name);
-    }
-}
-
-/// A panic while one of these is locked leaves content that the next full read replaces.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

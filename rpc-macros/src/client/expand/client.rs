@@ -13,7 +13,7 @@ use syn::{FnArg, Pat, Signature, TraitItem, spanned::Spanned};
 pub(super) fn item(contract: &Contract) -> TokenStream {
     let Contract { item, client, cfgs, .. } = contract;
     let (vis, name, proxy) = (&item.vis, &item.ident, paths::proxy());
-    let doc = format!("A client of [`{name}`], which it implements by calling a provider.");
+    let doc = format!(" A client of [`{name}`], which it implements by calling a provider.");
     quote! {
         #(#cfgs)*
         #[doc = #doc]
@@ -64,8 +64,11 @@ pub(super) fn impls(contract: &Contract) -> TokenStream {
             const SERVICE: &'static __rpc::ServiceMeta = &__META;
         }
 
-        #[allow(unused_imports, reason = "which are used depends on the arguments")]
-        use __rpc::{WriteBytes as _, WriteNothing as _, WriteValue as _};
+        #[allow(unused_imports, reason = "which are used depends on the types")]
+        use __rpc::{
+            DecodeNothing as _, DecodeReply as _, WriteBytes as _, WriteNothing as _,
+            WriteValue as _,
+        };
 
         #[automatically_derived]
         impl #name for #client {
@@ -81,21 +84,23 @@ pub(super) fn impls(contract: &Contract) -> TokenStream {
 
 /// Output: a method of the client; the closure writes the arguments, once for each attempt.
 fn call(method: &Method, sig: &Signature) -> TokenStream {
-    let Method { ident, wire, cfgs, this, args, .. } = method;
+    let Method { ident, wire, cfgs, this, args, output, .. } = method;
     let proxy = paths::proxy();
     let writes = args.iter().map(|Arg { ident, ty, .. }| {
         let span = paths::glue(ty.span());
-        quote_spanned!(span=> (&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
+        quote_spanned!(span=> (&&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
     });
     let span = paths::glue(ident.span());
     quote_spanned! {span=>
         #(#cfgs)*
         #sig {
             const __METHOD: &__rpc::MethodMeta = __rpc::method(&__META, #wire);
-            #proxy::call(&#this.0, &__META, __METHOD, move |__writer| {
+            let __decode = (&&__rpc::Expected::<#output>::new()).rpc_decode();
+            let __write = move |__writer: &mut __rpc::Writer<'_>| {
                 #(#writes)*
                 ::core::result::Result::Ok(())
-            })
+            };
+            #proxy::call(&#this.0, &__META, __METHOD, __write, __decode)
         }
     }
 }

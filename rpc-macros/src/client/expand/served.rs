@@ -11,7 +11,8 @@ use crate::{
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote_spanned};
 use syn::{
-    Ident, ItemTrait, ReturnType, Signature, TraitItem, TraitItemFn, parse_quote, spanned::Spanned,
+    Ident, ItemTrait, ReturnType, Signature, TraitItem, TraitItemFn, parse_quote,
+    parse_quote_spanned, spanned::Spanned,
 };
 
 /// Output: the trait with rewritten methods, the supertraits of every service, and the hidden
@@ -39,11 +40,28 @@ pub(super) fn item(contract: &Contract) -> ItemTrait {
 
 /// Input: `async fn greet(..) -> R { body }`.
 /// Output: `fn greet(..) -> impl Future<Output = R> + Send { async move { body } }`.
+///
+/// The compiler infers the type of an async block from its contents alone. Two annotations tell it
+/// what an `async fn` would know, one for `return` and one for the tail, so that a mistake in the
+/// body is reported where it is.
 fn rewrite(method: &mut TraitItemFn) {
-    method.sig = sending(&method.sig);
-    if let Some(body) = method.default.take() {
-        method.default = Some(parse_quote!({ async move #body }));
-    }
+    let written = method.sig.clone();
+    method.sig = sending(&written);
+    let (Some(body), ReturnType::Type(_, output)) = (method.default.take(), written.output) else {
+        return;
+    };
+    let span = paths::glue(output.span());
+    method.default = Some(parse_quote_spanned! {span=> {
+        async move {
+            if let ::core::option::Option::Some(__result) = ::core::option::Option::None::<#output> {
+                return __result;
+            }
+            #[allow(clippy::diverging_sub_expression, reason = "a body may diverge")]
+            let __result: #output = #body;
+            #[allow(unreachable_code, reason = "a body may diverge")]
+            __result
+        }
+    }});
 }
 
 /// The signature that the trait and the impls of this macro have.
@@ -71,8 +89,9 @@ fn hidden_fn(contract: &Contract) -> TraitItem {
         #[allow(deprecated, reason = "deprecated methods are served too")]
         fn #hidden() -> &'static #def where Self: ::core::marker::Sized {
             #import
-            #[allow(unused_imports, reason = "which are used depends on the arguments")]
-            use __rpc::{ReadBytes as _, ReadNothing as _, ReadReferent as _, ReadSlice as _, ReadValue as _};
+            #[allow(unused_imports, reason = "which are used depends on the types")]
+            use __rpc::{
+                EncodeNothing as _, EncodeReply as _,ReadBytes as _, ReadNothing as _, ReadReferent as _, ReadSlice as _, ReadValue as _};
             const {
                 &__rpc::ServiceDef {
                     meta: <#client as #rpc_proxy>::SERVICE,
@@ -92,7 +111,7 @@ fn handler(contract: &Ident, method: &Method) -> TokenStream {
         (0..args.len()).map(|i| format_ident!("__arg{i}", span = Span::mixed_site())).collect();
     let reads = args.iter().enumerate().map(|(i, Arg { ty, .. })| {
         let span = paths::glue(ty.span());
-        quote_spanned!(span=> (&&&__rpc::Slot::<#ty>::new()).rpc_read(&__args, #i)?)
+        quote_spanned!(span=> (&&&&__rpc::Slot::<#ty>::new()).rpc_read(&__args, #i)?)
     });
     let located = if args.is_empty() {
         quote_spanned!(span=> __rpc::without_args(&__request)?;)
@@ -108,8 +127,10 @@ fn handler(contract: &Ident, method: &Method) -> TokenStream {
         #(#cfgs)*
         |__service, __request| __rpc::handle(async move {
             #located
-            let __result = <Self as #contract>::#ident(&*__service, #(#locals.rpc_give()),*).await;
-            ::core::result::Result::Ok(__rpc::answer(&__request, __result))
+            let __result = __rpc::Returned(
+                <Self as #contract>::#ident(&*__service, #(#locals.rpc_give()),*).await,
+            );
+            ::core::result::Result::Ok(__result.rpc_answer(__rpc::codec(&__request)))
         })
     }
 }

@@ -47,10 +47,10 @@ impl Trouble {
 pub(super) struct Nodes {
     addr: SocketAddr,
     id: Option<InstanceId>,
-    nodes: Vec<Node>,
+    all: Vec<Node>,
     data: Vec<u8>,
     /// When another process took the address from us, the last times.
-    displaced: Vec<Instant>,
+    displacements: Vec<Instant>,
 }
 
 struct Node {
@@ -103,8 +103,8 @@ impl Nodes {
             Ok(Node { path: format!("{dir}/{name}"), dir, held: false })
         };
         let services: BTreeSet<&String> = announcement.services.iter().collect();
-        let nodes = services.into_iter().map(node).collect::<Result<Vec<_>, String>>()?;
-        Ok(Self { addr: instance.addr, id: instance.id, nodes, data, displaced: Vec::new() })
+        let all = services.into_iter().map(node).collect::<Result<Vec<_>, String>>()?;
+        Ok(Self { addr: instance.addr, id: instance.id, all, data, displacements: Vec::new() })
     }
 
     /// Looks at every node, repairs what is not ours, and looks again until all are.
@@ -112,14 +112,17 @@ impl Nodes {
         let me = client.session_id().0;
         let mut refused: BTreeSet<usize> = BTreeSet::new();
         let mut refusal = String::new();
-        for _ in 0..ROUNDS + self.nodes.len() {
+        for _ in 0..ROUNDS + self.all.len() {
             let found = self.look(client).await?;
             let owners = found.iter().map(|(stat, _)| stat.as_ref());
-            let repairs = self.repairs(owners, me);
+            let repairs = Self::repairs(owners, me);
+            let displaced = self.displaced(&repairs);
             if repairs.is_empty() {
                 return Ok(Watches(found.into_iter().map(|(_, watch)| watch).collect()));
             }
-            self.check_displaced(client, &repairs).await?;
+            if let Some(node) = displaced {
+                self.check_contested(client, node).await?;
+            }
             let possible: Vec<_> =
                 repairs.into_iter().filter(|repair| !refused.contains(&repair.node)).collect();
             if possible.is_empty() {
@@ -129,7 +132,7 @@ impl Nodes {
                 // The rest is still tried: one directory that is closed to us must not keep the
                 // other services from being announced.
                 if let Some((node, why)) = self.repair(client, chunk).await? {
-                    refusal = format!("{}: {why}", self.nodes[node].path);
+                    refusal = format!("{}: {why}", self.all[node].path);
                     refused.insert(node);
                 }
             }
@@ -144,7 +147,7 @@ impl Nodes {
     ) -> Result<Vec<(Option<zk::Stat>, zk::OneshotWatcher)>, Trouble> {
         // The request leaves when the future is made, not when it is polled.
         let asked: Vec<_> = self
-            .nodes
+            .all
             .iter()
             .map(|node| (node, Box::pin(client.check_and_watch_stat(&node.path))))
             .collect();
@@ -156,11 +159,7 @@ impl Nodes {
         Ok(found)
     }
 
-    fn repairs<'a>(
-        &self,
-        found: impl Iterator<Item = Option<&'a zk::Stat>>,
-        me: i64,
-    ) -> Vec<Repair> {
+    fn repairs<'a>(found: impl Iterator<Item = Option<&'a zk::Stat>>, me: i64) -> Vec<Repair> {
         let foreign = found.enumerate().filter_map(|(node, stat)| match stat {
             Some(stat) if stat.ephemeral_owner == me => None,
             Some(stat) => Some(Repair { node, replaces: Some(stat.version) }),
@@ -169,26 +168,29 @@ impl Nodes {
         foreign.collect()
     }
 
-    /// Notices when a node that was ours is now that of another process.
-    async fn check_displaced(
-        &mut self,
-        client: &zk::Client,
-        repairs: &[Repair],
-    ) -> Result<(), Trouble> {
-        let mut by = None;
-        for (index, node) in self.nodes.iter_mut().enumerate() {
+    /// Remembers which nodes are ours; returns one that was and now has another owner.
+    fn displaced(&mut self, repairs: &[Repair]) -> Option<usize> {
+        let mut displaced = None;
+        for (index, node) in self.all.iter_mut().enumerate() {
             let repair = repairs.iter().find(|repair| repair.node == index);
-            let taken = repair.is_some_and(|repair| repair.replaces.is_some());
             let was_held = std::mem::replace(&mut node.held, repair.is_none());
-            if taken && was_held && by.is_none() {
-                by = other_process(client, self.addr, self.id, &node.path).await?;
+            if was_held && repair.is_some_and(|repair| repair.replaces.is_some()) {
+                displaced = Some(index);
             }
         }
-        let Some(other) = by else { return Ok(()) };
+        displaced
+    }
+
+    /// Stops a fight: another process takes our address, for the second time.
+    async fn check_contested(&mut self, client: &zk::Client, node: usize) -> Result<(), Trouble> {
+        let path = &self.all[node].path;
+        let Some(other) = other_process(client, self.addr, self.id, path).await? else {
+            return Ok(());
+        };
         let now = Instant::now();
-        self.displaced.retain(|at| now.duration_since(*at) < CONTEST_WINDOW);
-        self.displaced.push(now);
-        if self.displaced.len() < 2 {
+        self.displacements.retain(|at| now.duration_since(*at) < CONTEST_WINDOW);
+        self.displacements.push(now);
+        if self.displacements.len() < 2 {
             return Ok(());
         }
         let addr = self.addr;
@@ -208,7 +210,7 @@ impl Nodes {
         let mut writer = client.new_multi_writer();
         let mut touched = Vec::new();
         for repair in repairs {
-            let path = &self.nodes[repair.node].path;
+            let path = &self.all[repair.node].path;
             let bad = |error: zk::Error| Trouble::from(error.into(), path);
             if let Some(version) = repair.replaces {
                 writer.add_delete(path, Some(version)).map_err(bad)?;
@@ -220,7 +222,7 @@ impl Nodes {
         let (index, error) = match operation(writer.commit()).await {
             Ok(_) => return Ok(None),
             Err(zk::MultiWriteError::RequestFailed { source }) => {
-                return Err(Trouble::from(source.into(), &self.nodes[repairs[0].node].path));
+                return Err(Trouble::from(source.into(), &self.all[repairs[0].node].path));
             }
             Err(zk::MultiWriteError::OperationFailed { index, source }) => (index, source),
         };
@@ -231,22 +233,37 @@ impl Nodes {
             zk::Error::NoNode => self.make_directories(client, repairs).await,
             error => match Failure::from(error) {
                 Failure::Refused(error) => Ok(Some((node, error))),
-                failure => Err(Trouble::from(failure, &self.nodes[node].path)),
+                failure => Err(Trouble::from(failure, &self.all[node].path)),
             },
         }
     }
 
+    /// Makes the directories of nodes, all but the first of them in one round trip.
     async fn make_directories(
         &self,
         client: &zk::Client,
         repairs: &[Repair],
     ) -> Result<Option<(usize, zk::Error)>, Trouble> {
-        for repair in repairs {
-            let dir = &self.nodes[repair.node].dir;
-            match operation(client.mkdir(dir, &DIRECTORY)).await.map_err(Failure::from) {
-                Ok(()) => {}
-                Err(Failure::Refused(error)) => return Ok(Some((repair.node, error))),
-                Err(failure) => return Err(Trouble::from(failure, dir)),
+        let Some((first, others)) = repairs.split_first() else { return Ok(None) };
+        // This one makes the root as well.
+        let made = operation(client.mkdir(&self.all[first.node].dir, &DIRECTORY)).await;
+        let mut answers = vec![(first.node, made)];
+        let asked: Vec<_> = others
+            .iter()
+            .map(|repair| {
+                let dir = &self.all[repair.node].dir;
+                (repair.node, Box::pin(client.create(dir, b"", &DIRECTORY)))
+            })
+            .collect();
+        for (node, answer) in asked {
+            answers.push((node, operation(answer).await.map(drop)));
+        }
+        for (node, answer) in answers {
+            match answer.map_err(Failure::from) {
+                // Without its parent it is tried again from the beginning.
+                Ok(()) | Err(Failure::Refused(zk::Error::NodeExists | zk::Error::NoNode)) => {}
+                Err(Failure::Refused(error)) => return Ok(Some((node, error))),
+                Err(failure) => return Err(Trouble::from(failure, &self.all[node].dir)),
             }
         }
         Ok(None)
@@ -255,9 +272,9 @@ impl Nodes {
     /// Deletes the nodes that one of these sessions owns.
     pub(super) async fn withdraw(&self, client: &zk::Client, ours: &[i64]) {
         let asked: Vec<_> =
-            self.nodes.iter().map(|node| Box::pin(client.check_stat(&node.path))).collect();
+            self.all.iter().map(|node| Box::pin(client.check_stat(&node.path))).collect();
         let mut deletions = Vec::new();
-        for (node, answer) in self.nodes.iter().zip(asked) {
+        for (node, answer) in self.all.iter().zip(asked) {
             match answer.await {
                 Ok(Some(stat)) if ours.contains(&stat.ephemeral_owner) => {
                     deletions.push(Box::pin(client.delete(&node.path, Some(stat.version))));
@@ -293,7 +310,7 @@ async fn other_process(
 
 impl fmt::Display for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<_> = self.nodes.iter().map(|node| node.path.as_str()).collect();
+        let paths: Vec<_> = self.all.iter().map(|node| node.path.as_str()).collect();
         f.write_str(&paths.join(", "))
     }
 }

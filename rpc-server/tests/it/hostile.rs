@@ -1,0 +1,146 @@
+//! Bytes that no honest client sends: refused with a reason, and nobody else is hurt.
+
+use crate::support::*;
+use rpc_core::wire::{Kind, Reason, flag};
+use std::time::Duration;
+use tokio::{io::AsyncWriteExt, time::pause};
+
+#[tokio::test]
+async fn a_length_out_of_range_is_refused_before_anything_is_allocated() {
+    let (server, _) = start_lab().await;
+    for length in [u32::MAX, 128 * 1024 + 1, 11, 0] {
+        let mut peer = RawPeer::connect(server.local_addr()).await;
+        peer.send(length.to_le_bytes()).await;
+        peer.expect_close("a frame's length is out of range").await;
+    }
+    RawPeer::connect(server.local_addr()).await.check_alive().await;
+}
+
+#[tokio::test]
+async fn what_is_in_order_before_the_mistake_is_answered() {
+    let (server, _) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let mut bytes = signal(Kind::Ping, 5);
+    bytes.extend([0xff; 4]);
+    peer.send(bytes).await;
+    peer.expect(Kind::Pong, 5).await;
+    peer.expect_close("out of range").await;
+}
+
+#[tokio::test]
+async fn kinds_that_are_not_known_are_skipped_or_refused_as_their_number_says() {
+    let (server, _) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    peer.send(frame(Kind::Skipped, 0x3f, 9, b"from a later version")).await;
+    peer.check_alive().await;
+    let mut unknown = signal(Kind::Ping, 1);
+    unknown[4] = 0x7f;
+    peer.send(unknown).await;
+    peer.expect_close("unknown kind").await;
+}
+
+#[tokio::test]
+async fn flags_that_are_not_known_refuse_a_call_or_are_ignored() {
+    let (server, _) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let body = args(&Text { text: "x" });
+    for (id, flags) in [(1, 0x10), (2, 0x20), (3, 0x30 | flag::CHUNKED)] {
+        peer.send(request_with(id, flags, head("echo"), &body)).await;
+        let (reason, error) = peer.expect(Kind::Error, id).await.error();
+        assert_eq!(reason, Reason::Unsupported);
+        assert!(error.message().contains("flags"), "{error}");
+    }
+    peer.send(request_with(4, 0xc0 | flag::RETRY, head("echo"), &body)).await;
+    peer.expect(Kind::Reply, 4).await;
+    let mut other_codec = request_with(5, 0, head("echo"), &body);
+    other_codec[6] = 200;
+    peer.send(other_codec).await;
+    let (reason, error) = peer.expect(Kind::Error, 5).await.error();
+    assert_eq!(reason, Reason::Unsupported);
+    assert!(error.message().contains("codec 200"), "{error}");
+    peer.send(frame(Kind::Ping, 0x20, 1, &[])).await;
+    peer.expect_close("flags that must be understood").await;
+}
+
+#[tokio::test]
+async fn a_call_id_that_is_in_use_ends_the_connection() {
+    let (server, state) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    peer.send(request(9, "wait", &Text { text: "" })).await;
+    until("it runs", || state.started() == 1).await;
+    peer.send(request(9, "echo", &Text { text: "" })).await;
+    peer.expect_close("id of a call that is running").await;
+    until("its handler is dropped", || state.ended() == 1).await;
+    // An id may be used again once its call is answered.
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    for _ in 0..100 {
+        peer.call(9, "echo", &Text { text: "" }).await.value::<String>();
+    }
+}
+
+#[tokio::test]
+async fn frames_against_the_rules_end_the_connection_with_a_reason() {
+    let (server, _) = start_lab().await;
+    let mut metadata = 3u16.to_le_bytes().to_vec();
+    metadata.extend([0, 200, 0]);
+    let cases = [
+        (request(0, "echo", &Text { text: "" }), "call id 0"),
+        (frame(Kind::Request, 0, 1, &[1, 2, 3]), "head is too short"),
+        (request_with(1, flag::METADATA, head("echo"), &metadata), "broken metadata"),
+        (request_with(1, flag::CHUNKED, head("echo"), &[1, 2]), "too short"),
+        (frame(Kind::Reply, 0, 1, &[]), "only servers send"),
+        (frame(Kind::Leaving, 0, 0, &[]), "only servers send"),
+        (frame(Kind::Credit, 0, 0, &[1]), "too short"),
+        (credit(0, 1), "more credit than was used"),
+        ([signal(Kind::Left, 0), request(1, "echo", &Text { text: "" })].concat(), "had left"),
+    ];
+    for (bytes, words) in cases {
+        let mut peer = RawPeer::connect(server.local_addr()).await;
+        peer.send(bytes).await;
+        peer.expect_close(words).await;
+    }
+    RawPeer::connect(server.local_addr()).await.check_alive().await;
+}
+
+#[tokio::test]
+async fn a_frame_that_is_cut_off_by_the_end_is_forgotten() {
+    let (server, state) = start_lab().await;
+    let bytes = request(1, "echo", &Text { text: "never whole" });
+    for length in [1, 4, 15, bytes.len() - 1] {
+        let mut peer = RawPeer::connect(server.local_addr()).await;
+        peer.send(&bytes[..length]).await;
+        peer.stream.shutdown().await.unwrap();
+        assert_eq!(peer.next().await, None);
+    }
+    assert_eq!(state.started(), 0);
+    until("the connections have ended", || server.stats().connections == 0).await;
+}
+
+#[tokio::test]
+async fn a_frame_that_does_not_get_on_is_cut_off() {
+    let (server, _) = start_lab().await;
+    let mut silent = RawPeer::connect(server.local_addr()).await;
+    let mut dripping = RawPeer::connect(server.local_addr()).await;
+    let mut idle = RawPeer::connect(server.local_addr()).await;
+    let bytes = request(1, "echo", &Text { text: "a byte a second is too slow for this" });
+    silent.send(&bytes[..10]).await;
+    dripping.send(&bytes[..1]).await;
+    idle.check_alive().await;
+    pause();
+    let drip = async {
+        for byte in &bytes[1..] {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if dripping.stream.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+        }
+    };
+    let watch = async {
+        silent.expect_close("a frame was not complete after 10s").await;
+    };
+    tokio::join!(drip, watch);
+    dripping.expect_close("a frame was not complete after 10s").await;
+    // Silence between frames is nobody's fault.
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    idle.check_alive().await;
+}

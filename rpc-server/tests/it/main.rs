@@ -1,0 +1,23 @@
+//! The server against scripted peers that speak the protocol byte by byte.
+//!
+//! Waits are bounded at ten times what the promise says; nothing asserts how fast something is.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(unreachable_pub, reason = "there is nobody to reach them")]
+
+mod support;
+
+mod calls;
+mod cancel;
+mod deadlines;
+mod descriptors;
+mod drops;
+mod greeting;
+mod hostile;
+mod large;
+mod leaving;
+mod limits;
+mod panics;
+mod selection;
+mod signals;
+mod start;
