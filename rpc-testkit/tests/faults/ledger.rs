@@ -20,6 +20,9 @@ pub(crate) trait Ledger {
     /// As many bytes as asked for.
     #[rpc(idempotent)]
     async fn fill(&self, length: u32) -> rpc_core::Result<Vec<u8>>;
+    /// How many bytes came.
+    #[rpc(idempotent)]
+    async fn weigh(&self, data: Vec<u8>) -> rpc_core::Result<u64>;
     /// What is left of the time for the call, in ms.
     async fn remaining(&self) -> rpc_core::Result<u64>;
 }
@@ -66,6 +69,10 @@ impl Ledger for Clerk {
 
     async fn fill(&self, length: u32) -> rpc_core::Result<Vec<u8>> {
         Ok(vec![7; length as usize])
+    }
+
+    async fn weigh(&self, data: Vec<u8>) -> rpc_core::Result<u64> {
+        Ok(data.len() as u64)
     }
 
     async fn remaining(&self) -> rpc_core::Result<u64> {
