@@ -111,6 +111,9 @@ impl Route {
                 }
                 Err(error) => error,
             };
+            let earlier = progress.last.as_ref().map(|(_, error)| error.outcome());
+            let outcome = verdict::overall(earlier, error.outcome());
+            let error = error.with_outcome(outcome);
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
             progress.tried.push(connection.number);
@@ -160,6 +163,7 @@ impl Route {
             let picks = self.cluster.picks();
             let until = match &full {
                 Some(_) => Some(progress.deadline),
+                None if picks.is_outdated() => Some(progress.deadline),
                 None => outlook(&picks.outlook, now),
             };
             let Some(until) = until.filter(|_| now < progress.deadline) else {

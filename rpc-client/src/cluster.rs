@@ -66,6 +66,13 @@ pub(crate) enum Pick {
     Nobody,
 }
 
+impl Picks {
+    /// Whether one of the connections has gone since: another list is about to be published.
+    pub(crate) fn is_outdated(&self) -> bool {
+        !self.ready.iter().chain(&self.greeting).all(|connection| connection.is_usable())
+    }
+}
+
 impl Cluster {
     /// Starts to follow a service. Called within the client's runtime.
     pub(crate) fn start(

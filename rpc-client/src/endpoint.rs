@@ -81,7 +81,9 @@ impl Endpoint {
         let state = lock(&self.state);
         match &state.connection {
             Some(connection) if connection.is_usable() => None,
-            _ => Some((state.lost, Arc::clone(&state.failure))),
+            // Its keeper has not noticed yet.
+            Some(connection) => Some((Instant::now(), connection.why())),
+            None => Some((state.lost, Arc::clone(&state.failure))),
         }
     }
 

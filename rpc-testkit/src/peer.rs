@@ -9,11 +9,15 @@ use rpc_core::{
         put_signal, read_preface, read_total,
     },
 };
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
+
+/// What is waited for comes within this time, or is an error.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A listener whose connections do what the test says.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl PeerListener {
     ///
     /// The listener's.
     pub async fn accept(&self) -> io::Result<Peer> {
-        let (stream, _) = self.listener.accept().await?;
+        let (stream, _) = timeout(LIMIT, self.listener.accept()).await??;
         Ok(Peer::new(stream))
     }
 
@@ -266,6 +270,6 @@ impl Peer {
     }
 
     async fn fill(&mut self) -> io::Result<bool> {
-        Ok(self.stream.read_buf(&mut self.read).await? > 0)
+        Ok(timeout(LIMIT, self.stream.read_buf(&mut self.read)).await?? > 0)
     }
 }

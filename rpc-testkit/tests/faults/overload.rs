@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
-    scene::{NONE, SOON, Scene, until_reached},
+    scene::{NONE, SOON, Scene, resident, until_reached},
 };
 use rpc_client::Client;
 use rpc_core::{CallContext, CallOptions, Outcome, RpcCode, rpc_client, rpc_service, wire::Limits};
@@ -133,10 +133,4 @@ async fn o5_a_provider_that_never_reads_holds_up_only_its_own_calls() {
     assert!(grown < 600, "{grown} MiB more than before, with 320 MB of arguments held by callers");
     assert!(client.stats().retries > 0, "{:?}", client.stats());
     drop(deaf);
-}
-
-/// Resident memory of this process, in MiB.
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
 }

@@ -267,3 +267,9 @@ pub(crate) async fn until_view(
     assert!(found.is_ok(), "after {limit:?} there is still only {view:#?}");
     view
 }
+
+/// Resident memory of this process, in MiB.
+pub(crate) fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
+}
