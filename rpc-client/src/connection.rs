@@ -344,6 +344,9 @@ impl Connection {
 
     /// The provider leaves: no request after our answer.
     fn leave(&self) {
+        if self.leaving.is_cancelled() {
+            return;
+        }
         self.leaving.cancel();
         self.slots.stop_admitting();
         let left = self.link.outbox().seal(|out| put_signal(out, Kind::Left, 0));

@@ -2,10 +2,11 @@
 
 use super::{Arrival, Connection, now_ms};
 use rpc_core::{
+    RpcError, defaults,
     transport::{Assembly, Body, Progress, ReadBuffer},
     wire::{
-        Header, Kind, Limits, PrefaceError, ProtocolError, flag, next_frame, put_close, put_signal,
-        read_close, read_preface, read_total,
+        Header, Kind, Limits, PrefaceError, ProtocolError, Reason, flag, next_frame, put_close,
+        put_error, put_signal, read_close, read_preface, read_total,
     },
 };
 use std::{
@@ -35,6 +36,7 @@ pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
         connection,
         buffer: ReadBuffer::new(),
         assembly: Assembly::new(limits),
+        limit: limits.max_message,
         answers: Vec::new(),
         wakers: Vec::new(),
         out: Vec::new(),
@@ -53,6 +55,8 @@ struct Reader {
     connection: Arc<Connection>,
     buffer: ReadBuffer,
     assembly: Assembly<Announced>,
+    /// The largest reply that is taken.
+    limit: u32,
     answers: Vec<(u64, Arrival)>,
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
@@ -152,7 +156,10 @@ impl Reader {
                 self.connection.link.credit().grant(header.id, bytes)
             }
             Kind::Ping => {
-                put_signal(&mut self.out, Kind::Pong, header.id);
+                // One who does not read what it is sent would not read that either.
+                if self.connection.link.outbox().unsent() < defaults::MAX_UNSENT {
+                    put_signal(&mut self.out, Kind::Pong, header.id);
+                }
                 Ok(())
             }
             Kind::Leaving => {
@@ -170,10 +177,15 @@ impl Reader {
         }
     }
 
-    /// The first piece of a large reply. One that nobody waits for only gives its credit back.
+    /// The first piece of a large reply. One that nobody waits for, or that is too large, only
+    /// gives its credit back.
     fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
         let what = (header.kind, header.aux);
-        let progress = if self.connection.slots.is_waiting(header.id) {
+        let waiting = self.connection.slots.is_waiting(header.id);
+        if waiting && total > self.limit {
+            self.answers.push((header.id, too_large(total, self.limit)));
+        }
+        let progress = if waiting && total <= self.limit {
             self.assembly.begin(header.id, what, total, piece, &mut self.out)?
         } else {
             self.assembly.data(header.id, piece, &mut self.out)?
@@ -196,4 +208,16 @@ impl Reader {
             self.answers.push((id, Arrival::Answer { kind, aux, body }));
         }
     }
+}
+
+/// What the caller of a reply is told that is larger than this client takes. A provider that keeps
+/// to the protocol says so itself.
+fn too_large(total: u32, limit: u32) -> Arrival {
+    let text = format!(
+        "the reply is {total} bytes, the largest message is {limit}; ask for less, or raise \
+         `max_message` of the client"
+    );
+    let mut body = Body::new();
+    put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
+    Arrival::Answer { kind: Kind::Error, aux: 0, body }
 }
