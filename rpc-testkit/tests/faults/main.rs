@@ -5,6 +5,8 @@
 //! written. Counts are asserted exactly; times are only limits of waits, ten times what is
 //! expected. One test runs at a time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod ledger;
 mod scene;
 

@@ -8,7 +8,7 @@ use rpc_client::Client;
 use rpc_core::{CallContext, CallOptions, Outcome, RpcCode, rpc_client, rpc_service, wire::Limits};
 use rpc_server::Server;
 use rpc_testkit::peer::PeerListener;
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -26,7 +26,7 @@ pub(crate) trait Relay {
 
 struct Relaying {
     ledger: LedgerClient,
-    booked: Mutex<Option<mpsc::UnboundedSender<rpc_core::Result<String>>>>,
+    booked: mpsc::Sender<rpc_core::Result<String>>,
 }
 
 #[rpc_service]
@@ -38,10 +38,10 @@ impl Relay for Relaying {
 
     async fn book_after(&self, ms: u32, key: String) -> rpc_core::Result<()> {
         assert!(CallContext::current().remaining().is_some());
-        let (ledger, booked) = (self.ledger.clone(), self.booked.lock().unwrap().clone().unwrap());
+        let (ledger, booked) = (self.ledger.clone(), self.booked.clone());
         rpc_core::spawn(async move {
             sleep(Duration::from_millis(ms.into())).await;
-            let _ = booked.send(ledger.book(key, 0).await);
+            let _ = booked.send(ledger.book(key, 0).await).await;
         });
         Ok(())
     }
@@ -53,8 +53,8 @@ async fn o4_the_remaining_deadline_reaches_the_second_hop() {
     let ledger = scene.provider(NONE).await;
     let client = Client::connect(format!("static://{}", ledger.addr)).await.unwrap();
     until_reached(&client, 1).await;
-    let (sender, mut booked) = mpsc::unbounded_channel();
-    let relay = Relaying { ledger: client.get(), booked: Mutex::new(Some(sender)) };
+    let (sender, mut booked) = mpsc::channel(1);
+    let relay = Relaying { ledger: client.get(), booked: sender };
     let relay = Server::builder().registry(NONE).service(relay).collected(false).start();
     let relay = relay.await.unwrap();
     let client = Client::connect(format!("static://{}", relay.local_addr())).await.unwrap();

@@ -3,14 +3,13 @@
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
     scene::{
-        DEADLINE, LONG, NONE, Provider, SOON, Scene, broken_under_load, list, load, short, until,
+        DEADLINE, LONG, NONE, SOON, Scene, broken_under_load, list, load, short, until,
         until_reached,
     },
 };
 use rpc_client::Client;
 use rpc_core::{CallOptions, Outcome, RpcCode, RpcError};
 use rpc_server::Server;
-use rpc_testkit::load::Load;
 use std::{
     panic,
     sync::{
@@ -94,7 +93,9 @@ async fn p2_a_rolling_restart_found_through_zookeeper_costs_no_call() {
     // And all of them at once, while others take over.
     let others = scene.three(&url).await;
     let mut stopping = JoinSet::new();
-    providers.into_iter().for_each(|provider| drop(stopping.spawn(provider.stop())));
+    for provider in providers {
+        stopping.spawn(provider.stop());
+    }
     stopping.join_all().await;
     let calls = load.finish().await;
     calls.none_failed();

@@ -2,10 +2,7 @@
 
 use crate::ledger::{Clerk, Ledger as _, LedgerClient, STUMBLED};
 use rpc_client::Client;
-use rpc_core::{
-    Outcome, RpcCode,
-    discovery::{Subscription, View},
-};
+use rpc_core::{Outcome, RpcCode};
 use rpc_server::Server;
 use rpc_testkit::{
     journal::Journal,
@@ -34,7 +31,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 /// The default deadline of a call, and a little for the way to the journal.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(10_100);
 /// More than any test takes.
-pub(crate) const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_mins(10);
 /// A registry for providers that are not found through one: the client has a list.
 pub(crate) const NONE: &str = "static://127.0.0.1:1";
 /// Calls a second of a load.
@@ -249,23 +246,6 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(tokio::time::Instant::now() < limit, "not within {SOON:?}: {what}");
         sleep(Duration::from_millis(2)).await;
     }
-}
-
-/// Waits for a view that satisfies `wanted`.
-pub(crate) async fn until_view(
-    subscription: &mut Subscription,
-    limit: Duration,
-    mut wanted: impl FnMut(&View) -> bool,
-) -> View {
-    let mut view = subscription.current();
-    let found = timeout(limit, async {
-        while !wanted(&view) {
-            view = subscription.changed().await.unwrap();
-        }
-    })
-    .await;
-    assert!(found.is_ok(), "after {limit:?} there is still only {view:#?}");
-    view
 }
 
 /// Resident memory of this process, in MiB.
