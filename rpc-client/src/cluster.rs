@@ -6,7 +6,7 @@
 
 mod outlook;
 
-pub(crate) use outlook::{Outlook, outlook};
+pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
     client::Shared,
@@ -92,6 +92,7 @@ impl Cluster {
             changed: OnChange::default(),
             publish,
             order: RandomState::new(),
+            past: Past::default(),
             _over: over.drop_guard(),
         };
         // Before the first call looks: a list that is there already is dialled now.
@@ -162,6 +163,7 @@ struct Task {
     publish: watch::Sender<u64>,
     /// The order in which this client prefers instances when there are more than it dials.
     order: RandomState,
+    past: Past,
     _over: DropGuard,
 }
 
@@ -198,6 +200,7 @@ impl Task {
             };
             if !stays {
                 endpoint.retire();
+                self.past.gone = Some(now);
             }
             stays
         });
@@ -224,13 +227,13 @@ impl Task {
         order.into_iter().take(count).map(|(_, addr)| addr).collect()
     }
 
-    fn publish(&self, view: &View) {
+    fn publish(&mut self, view: &View) {
         let Some(cluster) = self.cluster.upgrade() else { return };
         let enabled = self.endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr));
         let open: Vec<_> =
             enabled.filter_map(|(_, e)| e.connection()).filter(|c| c.is_usable()).collect();
         let (ready, greeting): (Vec<_>, Vec<_>) = open.into_iter().partition(|c| c.is_greeted());
-        let outlook = Outlook::of(view, &self.endpoints);
+        let outlook = Outlook::of(view, &self.endpoints, &mut self.past);
         let picks = Picks { ready: ready.into(), greeting: greeting.into(), outlook };
         cluster.picks.store(Arc::new(picks));
         self.publish.send_modify(|version| *version += 1);
