@@ -4,14 +4,14 @@
 //! endpoint, or back to the caller with what is known.
 
 use crate::{
-    client::{InFlight, Shared},
     cluster::{Cluster, Pick, outlook},
     connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place, RawReply, RpcError,
-    invoke::{Answer, BoxFuture},
+    Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
+    RawReply, RpcError,
     transport::Body,
     wire::{Kind, put_metadata, read_error},
 };
@@ -25,8 +25,7 @@ use tokio::time::Instant;
 pub(crate) struct Route {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cluster: Arc<Cluster>,
-    /// Keeps the client's tasks for as long as a proxy lives.
-    pub(crate) _client: Arc<crate::client::Inner>,
+    pub(crate) _life: Arc<Life>,
 }
 
 impl Invoke for Route {
@@ -72,7 +71,7 @@ impl Route {
             start,
             deadline,
             attempts: 0,
-            retries: call.options.settings().retries.unwrap_or(self.shared.retries),
+            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
             tried: Vec::new(),
             last: None,
         };
@@ -132,7 +131,11 @@ impl Route {
 
     /// Call over method over contract over client over the default.
     fn timeout(&self, call: &Call<'_>) -> Duration {
-        call.options.settings().timeout.or(call.method.timeout).unwrap_or(self.shared.timeout)
+        call.options
+            .settings()
+            .timeout
+            .or(call.method.timeout)
+            .unwrap_or(self.shared.settings.timeout)
     }
 
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
@@ -206,8 +209,8 @@ impl Route {
         if let Err(e) = call.args.encode(codec, body.buffer()) {
             return Some(Attempt::failed(Ended::Final, e).not_sent());
         }
-        if body.len() > self.shared.dialer.limits.max_message as usize {
-            return Some(too_large(body.len(), self.shared.dialer.limits.max_message));
+        if body.len() > self.shared.settings.limits.max_message as usize {
+            return Some(too_large(body.len(), self.shared.settings.limits.max_message));
         }
         let first = progress.attempts == 0;
         progress.attempts += 1;

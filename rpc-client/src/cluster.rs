@@ -9,9 +9,9 @@ mod outlook;
 pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
-    client::Shared,
     connection::{Connection, OnChange},
     endpoint::Endpoint,
+    shared::Shared,
 };
 use arc_swap::ArcSwap;
 use rpc_core::{
@@ -123,7 +123,7 @@ impl Cluster {
                 continue;
             }
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            let start = shared.balance.start(list.len(), turn, fastrand::u64(..));
+            let start = shared.settings.balance.start(list.len(), turn, fastrand::u64(..));
             let (before, from) = list.split_at(start.min(list.len()));
             if let Some(connection) = from.iter().chain(before).find(&mut fits) {
                 return Pick::Found(Arc::clone(connection));

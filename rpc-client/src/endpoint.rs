@@ -1,8 +1,8 @@
 //! One address of a service: the connection to it, and the task that keeps one.
 
 use crate::{
-    client::Shared,
     connection::{Connection, OnChange},
+    shared::Shared,
 };
 use rpc_core::{
     defaults,
