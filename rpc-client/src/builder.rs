@@ -102,12 +102,6 @@ impl ClientBuilder {
                  .registry(\"static://host:port\") or .registry(\"memory://name\")",
             )
         })?;
-        if !self.balance.is_available() {
-            return Err(SetupError::new(format!(
-                "the balance strategy `{}` is not available yet; use `round-robin` or `random`",
-                self.balance
-            )));
-        }
         if self.timeout.is_zero() {
             return Err(SetupError::new("`timeout` is zero; it is more than that"));
         }

@@ -9,6 +9,7 @@ mod outlook;
 pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
+    balance::Field,
     connection::{Connection, OnChange},
     endpoint::Endpoint,
     shared::Shared,
@@ -48,11 +49,26 @@ pub(crate) struct Cluster {
 #[derive(Debug)]
 pub(crate) struct Picks {
     /// Connections that take calls.
-    ready: Box<[Arc<Connection>]>,
+    ready: Line,
     /// Connections whose providers have not greeted yet; used when there are no others.
-    greeting: Box<[Arc<Connection>]>,
+    greeting: Line,
     /// What is known about the rest, for calls that find nothing.
     pub(crate) outlook: Outlook,
+}
+
+/// Connections to choose from, and what the strategy knows of them.
+#[derive(Debug)]
+struct Line {
+    connections: Box<[Arc<Connection>]>,
+    field: Field,
+}
+
+impl Line {
+    fn new(shared: &Shared, connections: Vec<(Arc<Connection>, u32)>) -> Self {
+        let weights: Vec<_> = connections.iter().map(|(c, weight)| (c.addr, *weight)).collect();
+        let field = Field::new(shared.settings.balance, &weights);
+        Self { connections: connections.into_iter().map(|(c, _)| c).collect(), field }
+    }
 }
 
 /// What a call finds.
@@ -76,7 +92,11 @@ impl Cluster {
         let view = subscription.current();
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
-        let picks = Picks { ready: [].into(), greeting: [].into(), outlook: Outlook::new(&view) };
+        let picks = Picks {
+            ready: Line::new(shared, Vec::new()),
+            greeting: Line::new(shared, Vec::new()),
+            outlook: Outlook::new(&view),
+        };
         let cluster = Arc::new(Self {
             service: Arc::from(service),
             picks: ArcSwap::from_pointee(picks),
@@ -104,8 +124,9 @@ impl Cluster {
         cluster
     }
 
-    /// A connection that takes calls and is not among `tried`.
-    pub(crate) fn pick(&self, shared: &Shared, tried: &[u64]) -> Pick {
+    /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
+    /// or the next that fits. `key` is the hash of the call's key, if it has one.
+    pub(crate) fn pick(&self, key: Option<u64>, tried: &[u64]) -> Pick {
         let picks = self.picks.load();
         let mut full = None;
         let mut fits = |c: &&Arc<Connection>| {
@@ -119,12 +140,13 @@ impl Cluster {
             true
         };
         for list in [&picks.ready, &picks.greeting] {
-            if list.is_empty() {
+            if list.connections.is_empty() {
                 continue;
             }
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            let start = shared.settings.balance.start(list.len(), turn, fastrand::u64(..));
-            let (before, from) = list.split_at(start.min(list.len()));
+            let load = |index: usize| list.connections[index].load();
+            let start = list.field.choose(turn, fastrand::u64(..), key, load);
+            let (before, from) = list.connections.split_at(start);
             if let Some(connection) = from.iter().chain(before).find(&mut fits) {
                 return Pick::Found(Arc::clone(connection));
             }
@@ -149,7 +171,7 @@ impl Cluster {
 
     /// Endpoints that take calls now.
     pub(crate) fn ready(&self) -> usize {
-        self.picks.load().ready.len()
+        self.picks.load().ready.connections.len()
     }
 }
 
@@ -230,11 +252,13 @@ impl Task {
     fn publish(&mut self, view: &View) {
         let Some(cluster) = self.cluster.upgrade() else { return };
         let enabled = self.endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr));
-        let open: Vec<_> =
-            enabled.filter_map(|(_, e)| e.connection()).filter(|c| c.is_usable()).collect();
-        let (ready, greeting): (Vec<_>, Vec<_>) = open.into_iter().partition(|c| c.is_greeted());
+        let open = enabled.filter_map(|(_, e)| Some((e.connection()?, e.weight())));
+        let (ready, greeting): (Vec<_>, Vec<_>) =
+            open.filter(|(c, _)| c.is_usable()).partition(|(c, _)| c.is_greeted());
+        let line = |connections| Line::new(&self.shared, connections);
+        let (ready, greeting) = (line(ready), line(greeting));
         let outlook = Outlook::of(view, &self.endpoints, &mut self.past);
-        let picks = Picks { ready: ready.into(), greeting: greeting.into(), outlook };
+        let picks = Picks { ready, greeting, outlook };
         cluster.picks.store(Arc::new(picks));
         self.publish.send_modify(|version| *version += 1);
     }

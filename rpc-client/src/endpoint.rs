@@ -76,6 +76,11 @@ impl Endpoint {
         lock(&self.state).connection.clone().filter(|c| !c.is_ended())
     }
 
+    /// Its share of the calls under weighted strategies.
+    pub(crate) fn weight(&self) -> u32 {
+        lock(&self.state).instance.weight
+    }
+
     /// Since when no call could be put on it, and why; `None` while one can.
     pub(crate) fn lost(&self) -> Option<(Instant, Arc<str>)> {
         let state = lock(&self.state);
