@@ -349,7 +349,7 @@ fn ended(ending: Ending) -> Attempt {
             _ => Attempt::failed(Ended::Final, bad_reply()),
         },
         Ending::Broken { why, sent: false } => {
-            let text = format!("{why}; the request had not been sent");
+            let text = format!("{why}; the request did not reach a provider");
             Attempt::failed(Ended::NotSent, RpcError::unavailable(text))
         }
         Ending::Broken { why, sent: true } => {

@@ -53,6 +53,8 @@ pub(crate) struct Connection {
     /// The registry has dropped the instance: no new calls, and close when the last has ended.
     retired: AtomicBool,
     why: OnceLock<Arc<str>>,
+    /// The peer's first bytes have shown that it is no provider: nothing sent to it has run.
+    stranger: AtomicBool,
     ended: CancellationToken,
     dialer: Arc<Dialer>,
     changed: OnChange,
@@ -103,6 +105,7 @@ impl Connection {
             leaving: CancellationToken::new(),
             retired: AtomicBool::new(false),
             why: OnceLock::new(),
+            stranger: AtomicBool::new(false),
             ended: CancellationToken::new(),
             dialer,
             changed,
@@ -369,12 +372,13 @@ impl Connection {
     /// 2. no call is admitted any more, so no attempt starts after the end was seen;
     /// 3. nothing is written any more, so the written position is final;
     /// 4. everybody who waits is told that position, from which each knows whether it has left;
+    ///    to a stranger nothing has;
     /// 5. the socket goes, and the endpoint learns that it may dial again.
     fn end(&self, why: &str) {
         let _ = self.why.set(Arc::from(why));
         self.slots.close();
         let written = self.link.close();
-        self.slots.fail_all(written);
+        self.slots.fail_all(if self.stranger.load(Ordering::Relaxed) { 0 } else { written });
         self.link.shutdown();
         self.ended.cancel();
         self.changed.notify_one();

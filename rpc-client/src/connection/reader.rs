@@ -4,8 +4,8 @@ use super::{Arrival, Connection, now_ms};
 use rpc_core::{
     transport::{Assembly, Body, Progress, ReadBuffer},
     wire::{
-        Header, Kind, Limits, ProtocolError, flag, next_frame, put_close, put_signal, read_close,
-        read_preface, read_total,
+        Header, Kind, Limits, PrefaceError, ProtocolError, flag, next_frame, put_close, put_signal,
+        read_close, read_preface, read_total,
     },
 };
 use std::{
@@ -100,11 +100,12 @@ impl Reader {
         if self.connection.is_greeted() {
             return Ok(true);
         }
-        let Some((preface, length)) =
-            read_preface(self.buffer.data()).map_err(|e| e.to_string())?
-        else {
-            return Ok(false);
-        };
+        let read = read_preface(self.buffer.data()).map_err(|e| {
+            let stranger = !matches!(e, PrefaceError::Broken);
+            self.connection.stranger.store(stranger, Ordering::Relaxed);
+            e.to_string()
+        });
+        let Some((preface, length)) = read? else { return Ok(false) };
         self.buffer.consume(length);
         self.connection.link.credit().greeted(preface.limits);
         let _ = self.connection.instance.set(preface.instance);
