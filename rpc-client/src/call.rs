@@ -4,16 +4,17 @@
 //! endpoint, or back to the caller with what is known.
 
 use crate::{
-    client::{InFlight, Shared},
+    balance::{self, Balance},
     cluster::{Cluster, Pick, outlook},
     connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place, RawReply, RpcError,
-    invoke::{Answer, BoxFuture},
+    Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
+    RawReply, RpcError,
     transport::Body,
-    wire::{Kind, put_metadata, read_error},
+    wire::{Kind, fnv1a_64, put_metadata, read_error},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -25,8 +26,7 @@ use tokio::time::Instant;
 pub(crate) struct Route {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cluster: Arc<Cluster>,
-    /// Keeps the client's tasks for as long as a proxy lives.
-    pub(crate) _client: Arc<crate::client::Inner>,
+    pub(crate) _life: Arc<Life>,
 }
 
 impl Invoke for Route {
@@ -52,9 +52,13 @@ impl Attempt {
 struct Progress {
     start: Instant,
     deadline: Instant,
+    /// When the attempt began: the clock is read once for a call that need not wait.
+    now: Instant,
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
+    /// The hash of the call's key.
+    key: Option<u64>,
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
     last: Option<(Arc<Connection>, RpcError)>,
@@ -71,8 +75,10 @@ impl Route {
         let mut progress = Progress {
             start,
             deadline,
+            now: start,
             attempts: 0,
-            retries: call.options.settings().retries.unwrap_or(self.shared.retries),
+            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
+            key: key(call.options),
             tried: Vec::new(),
             last: None,
         };
@@ -99,6 +105,11 @@ impl Route {
                 // It admitted nothing, so it was not an attempt.
                 continue;
             };
+            let now = Instant::now();
+            if self.shared.settings.balance == Balance::PeakEwma {
+                // A call that ran out of time counts as the latency that it has seen.
+                connection.took(now.saturating_duration_since(progress.now), now);
+            }
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -106,7 +117,7 @@ impl Route {
                         codec,
                         endpoint: connection.addr,
                         attempts: progress.attempts,
-                        elapsed: progress.start.elapsed(),
+                        elapsed: now.saturating_duration_since(progress.start),
                     });
                 }
                 Err(error) => error,
@@ -116,6 +127,7 @@ impl Route {
             let error = error.with_outcome(outcome);
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
+            progress.now = now;
             progress.tried.push(connection.number);
             progress.last = Some((connection, error.clone()));
             match verdict {
@@ -123,7 +135,7 @@ impl Route {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry
-                    if progress.retries > 0 && self.may_help(attempt.ended, &progress.tried) =>
+                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
                 {
                     progress.retries -= 1;
                     counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -135,31 +147,36 @@ impl Route {
 
     /// Call over method over contract over client over the default.
     fn timeout(&self, call: &Call<'_>) -> Duration {
-        call.options.settings().timeout.or(call.method.timeout).unwrap_or(self.shared.timeout)
+        call.options
+            .settings()
+            .timeout
+            .or(call.method.timeout)
+            .unwrap_or(self.shared.settings.timeout)
     }
 
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: Ended, tried: &[u64]) -> bool {
+    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || !matches!(self.cluster.pick(&self.shared, tried), Pick::Nobody)
+            || !matches!(self.cluster.pick(progress.key, &progress.tried), Pick::Nobody)
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Pick::Found(connection) = self.cluster.pick(&self.shared, &progress.tried) {
+        if let Pick::Found(connection) = self.cluster.pick(progress.key, &progress.tried) {
             return Ok(connection);
         }
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
-            let full = match self.cluster.pick(&self.shared, &progress.tried) {
+            let now = Instant::now();
+            progress.now = now;
+            let full = match self.cluster.pick(progress.key, &progress.tried) {
                 Pick::Found(connection) => return Ok(connection),
                 Pick::Full(connection) => Some(connection),
                 Pick::Nobody => None,
             };
-            let now = Instant::now();
             let picks = self.cluster.picks();
             let until = match &full {
                 Some(_) => Some(progress.deadline),
@@ -210,8 +227,8 @@ impl Route {
         if let Err(e) = call.args.encode(codec, body.buffer()) {
             return Some(Attempt::failed(Ended::Final, e).not_sent());
         }
-        if body.len() > self.shared.dialer.limits.max_message as usize {
-            return Some(too_large(body.len(), self.shared.dialer.limits.max_message));
+        if body.len() > self.shared.settings.limits.max_message as usize {
+            return Some(too_large(body.len(), self.shared.settings.limits.max_message));
         }
         let first = progress.attempts == 0;
         progress.attempts += 1;
@@ -222,7 +239,7 @@ impl Route {
             trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
             metadata: &metadata.0,
             retry: !first,
-            now: if first { progress.start } else { Instant::now() },
+            now: progress.now,
             deadline: progress.deadline,
         };
         let sent = connection.send(&mut waiter, &request, &body).await;
@@ -249,7 +266,7 @@ impl Route {
             }
             let mut tried = progress.tried.clone();
             tried.push(connection.number);
-            let another = self.cluster.pick(&self.shared, &tried);
+            let another = self.cluster.pick(progress.key, &tried);
             if progress.retries > 0 && matches!(another, Pick::Found(_)) {
                 return ending;
             }
@@ -275,6 +292,12 @@ impl Attempt {
         self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
         self
     }
+}
+
+/// The hash of the key that names the call's endpoint under consistent hashing.
+fn key(options: &CallOptions) -> Option<u64> {
+    let key = options.settings().hash_key.as_ref()?;
+    Some(balance::mix(fnv1a_64(key.as_bytes())))
 }
 
 /// Waits for room on a connection that is full; for ever when there is none such.

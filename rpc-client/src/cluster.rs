@@ -6,12 +6,13 @@
 
 mod outlook;
 
-pub(crate) use outlook::{Outlook, outlook};
+pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
-    client::Shared,
+    balance::Field,
     connection::{Connection, OnChange},
     endpoint::Endpoint,
+    shared::Shared,
 };
 use arc_swap::ArcSwap;
 use rpc_core::{
@@ -48,11 +49,26 @@ pub(crate) struct Cluster {
 #[derive(Debug)]
 pub(crate) struct Picks {
     /// Connections that take calls.
-    ready: Box<[Arc<Connection>]>,
+    ready: Line,
     /// Connections whose providers have not greeted yet; used when there are no others.
-    greeting: Box<[Arc<Connection>]>,
+    greeting: Line,
     /// What is known about the rest, for calls that find nothing.
     pub(crate) outlook: Outlook,
+}
+
+/// Connections to choose from, and what the strategy knows of them.
+#[derive(Debug)]
+struct Line {
+    connections: Box<[Arc<Connection>]>,
+    field: Field,
+}
+
+impl Line {
+    fn new(shared: &Shared, connections: Vec<(Arc<Connection>, u32)>) -> Self {
+        let weights: Vec<_> = connections.iter().map(|(c, weight)| (c.addr, *weight)).collect();
+        let field = Field::new(shared.settings.balance, &weights);
+        Self { connections: connections.into_iter().map(|(c, _)| c).collect(), field }
+    }
 }
 
 /// What a call finds.
@@ -83,7 +99,11 @@ impl Cluster {
         let view = subscription.current();
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
-        let picks = Picks { ready: [].into(), greeting: [].into(), outlook: Outlook::new(&view) };
+        let picks = Picks {
+            ready: Line::new(shared, Vec::new()),
+            greeting: Line::new(shared, Vec::new()),
+            outlook: Outlook::new(&view),
+        };
         let cluster = Arc::new(Self {
             service: Arc::from(service),
             picks: ArcSwap::from_pointee(picks),
@@ -99,6 +119,7 @@ impl Cluster {
             changed: OnChange::default(),
             publish,
             order: RandomState::new(),
+            past: Past::default(),
             _over: over.drop_guard(),
         };
         // Before the first call looks: a list that is there already is dialled now.
@@ -110,8 +131,9 @@ impl Cluster {
         cluster
     }
 
-    /// A connection that takes calls and is not among `tried`.
-    pub(crate) fn pick(&self, shared: &Shared, tried: &[u64]) -> Pick {
+    /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
+    /// or the next that fits. `key` is the hash of the call's key, if it has one.
+    pub(crate) fn pick(&self, key: Option<u64>, tried: &[u64]) -> Pick {
         let picks = self.picks.load();
         let mut full = None;
         let mut fits = |c: &&Arc<Connection>| {
@@ -125,12 +147,13 @@ impl Cluster {
             true
         };
         for list in [&picks.ready, &picks.greeting] {
-            if list.is_empty() {
+            if list.connections.is_empty() {
                 continue;
             }
             let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            let start = shared.balance.start(list.len(), turn, fastrand::u64(..));
-            let (before, from) = list.split_at(start.min(list.len()));
+            let load = |index: usize| list.connections[index].load();
+            let start = list.field.choose(turn, fastrand::u64(..), key, load);
+            let (before, from) = list.connections.split_at(start);
             if let Some(connection) = from.iter().chain(before).find(&mut fits) {
                 return Pick::Found(Arc::clone(connection));
             }
@@ -155,7 +178,7 @@ impl Cluster {
 
     /// Endpoints that take calls now.
     pub(crate) fn ready(&self) -> usize {
-        self.picks.load().ready.len()
+        self.picks.load().ready.connections.len()
     }
 }
 
@@ -169,6 +192,7 @@ struct Task {
     publish: watch::Sender<u64>,
     /// The order in which this client prefers instances when there are more than it dials.
     order: RandomState,
+    past: Past,
     _over: DropGuard,
 }
 
@@ -205,6 +229,7 @@ impl Task {
             };
             if !stays {
                 endpoint.retire();
+                self.past.gone = Some(now);
             }
             stays
         });
@@ -231,14 +256,16 @@ impl Task {
         order.into_iter().take(count).map(|(_, addr)| addr).collect()
     }
 
-    fn publish(&self, view: &View) {
+    fn publish(&mut self, view: &View) {
         let Some(cluster) = self.cluster.upgrade() else { return };
         let enabled = self.endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr));
-        let open: Vec<_> =
-            enabled.filter_map(|(_, e)| e.connection()).filter(|c| c.is_usable()).collect();
-        let (ready, greeting): (Vec<_>, Vec<_>) = open.into_iter().partition(|c| c.is_greeted());
-        let outlook = Outlook::of(view, &self.endpoints);
-        let picks = Picks { ready: ready.into(), greeting: greeting.into(), outlook };
+        let open = enabled.filter_map(|(_, e)| Some((e.connection()?, e.weight())));
+        let (ready, greeting): (Vec<_>, Vec<_>) =
+            open.filter(|(c, _)| c.is_usable()).partition(|(c, _)| c.is_greeted());
+        let line = |connections| Line::new(&self.shared, connections);
+        let (ready, greeting) = (line(ready), line(greeting));
+        let outlook = Outlook::of(view, &self.endpoints, &mut self.past);
+        let picks = Picks { ready, greeting, outlook };
         cluster.picks.store(Arc::new(picks));
         self.publish.send_modify(|version| *version += 1);
     }

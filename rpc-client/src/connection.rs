@@ -11,6 +11,7 @@ pub(crate) use dial::Dialer;
 pub(crate) use slots::{Arrival, Refused, Waiter};
 pub(crate) use vigil::now_ms;
 
+use crate::balance::{Ewma, Load};
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     link: Link,
     slots: Slots,
     vigil: Vigil,
+    latency: Ewma,
     /// When our preface was written; the zero of the `sent` clock.
     began: Instant,
     instance: OnceLock<Option<InstanceId>>,
@@ -97,6 +99,7 @@ impl Connection {
             link,
             slots: Slots::new(),
             vigil: Vigil::new(),
+            latency: Ewma::default(),
             began: Instant::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
@@ -156,6 +159,16 @@ impl Connection {
     /// Calls that wait for their replies.
     pub(crate) fn in_flight(&self) -> usize {
         self.slots.in_flight()
+    }
+
+    /// How busy it is.
+    pub(crate) fn load(&self) -> Load {
+        Load { active: self.in_flight(), latency: self.latency.nanos() }
+    }
+
+    /// An attempt on it ended `now`, after this time.
+    pub(crate) fn took(&self, latency: std::time::Duration, now: Instant) {
+        self.latency.sample(latency, now_ms(now));
     }
 
     /// Why it ended, or nothing while it has not.

@@ -1,8 +1,8 @@
 //! One address of a service: the connection to it, and the task that keeps one.
 
 use crate::{
-    client::Shared,
     connection::{Connection, OnChange},
+    shared::Shared,
 };
 use rpc_core::{
     defaults,
@@ -74,6 +74,11 @@ impl Endpoint {
     /// The connection, if one is open.
     pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
         lock(&self.state).connection.clone().filter(|c| !c.is_ended())
+    }
+
+    /// Its share of the calls under weighted strategies.
+    pub(crate) fn weight(&self) -> u32 {
+        lock(&self.state).instance.weight
     }
 
     /// Since when no call could be put on it, and why; `None` while one can.
