@@ -85,7 +85,8 @@ pub(crate) enum Pick {
 impl Picks {
     /// Whether one of the connections has gone since: another list is about to be published.
     pub(crate) fn is_outdated(&self) -> bool {
-        !self.ready.iter().chain(&self.greeting).all(|connection| connection.is_usable())
+        let all = self.ready.connections.iter().chain(&self.greeting.connections);
+        !all.map(AsRef::as_ref).all(Connection::is_usable)
     }
 }
 
