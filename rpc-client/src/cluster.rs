@@ -85,7 +85,8 @@ pub(crate) enum Pick {
 impl Picks {
     /// Whether one of the connections has gone since: another list is about to be published.
     pub(crate) fn is_outdated(&self) -> bool {
-        !self.ready.iter().chain(&self.greeting).all(|connection| connection.is_usable())
+        let lines = [&self.ready, &self.greeting];
+        lines.into_iter().flat_map(|line| &line.connections).any(|c| !c.is_usable())
     }
 }
 
