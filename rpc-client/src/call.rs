@@ -158,7 +158,10 @@ impl Route {
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || !matches!(self.cluster.pick(progress.key, &progress.tried), Pick::Nobody)
+            || matches!(
+                self.cluster.pick(progress.key, &progress.tried),
+                Pick::Found(_) | Pick::Full(_)
+            )
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -172,16 +175,14 @@ impl Route {
             // Looked for again after the mark, so that no list is missed.
             let now = Instant::now();
             progress.now = now;
-            let full = match self.cluster.pick(progress.key, &progress.tried) {
-                Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => Some(connection),
-                Pick::Nobody => None,
-            };
+            // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
-            let until = match &full {
-                Some(_) => Some(progress.deadline),
-                None if picks.is_outdated() => Some(progress.deadline),
-                None => outlook(&picks.outlook, now),
+            let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
+            let (full, until) = match pick {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
+                Pick::Outdated => (None, Some(progress.deadline)),
+                Pick::Nobody => (None, outlook(&picks.outlook, now)),
             };
             let Some(until) = until.filter(|_| now < progress.deadline) else {
                 let why = full.map_or_else(

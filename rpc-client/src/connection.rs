@@ -171,9 +171,11 @@ impl Connection {
         self.latency.sample(latency, now_ms(now));
     }
 
-    /// Why it ended, or nothing while it has not.
+    /// Why it takes no calls any more.
     pub(crate) fn why(&self) -> Arc<str> {
-        self.why.get().cloned().unwrap_or_else(|| Arc::from("the connection is closed"))
+        let open =
+            if self.is_leaving() { "the provider leaves" } else { "the connection is closed" };
+        self.why.get().cloned().unwrap_or_else(|| Arc::from(open))
     }
 
     /// Waits until the connection is over.
@@ -387,10 +389,11 @@ impl Connection {
         self.changed.notify_one();
     }
 
-    /// What the timekeeper does for this connection: deadlines, pings, silence. Returns the next
-    /// deadline in ms, `u64::MAX` when there is none.
+    /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
+    /// are to write for all and are not polled. Returns the next deadline in ms, `u64::MAX` when there is none.
     pub(crate) fn tick(&self, now: u64) -> u64 {
         let next = self.slots.expire(now);
+        self.link.outbox().relieve();
         match self.vigil.look(now, self.slots.in_flight() > 0) {
             vigil::Look::Fine => {}
             vigil::Look::Ping => {

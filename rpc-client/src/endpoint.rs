@@ -39,6 +39,27 @@ struct State {
     probation: Option<Instant>,
 }
 
+/// An endpoint at one moment.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It takes calls.
+    Usable {
+        connection: Arc<Connection>,
+        /// Its share of the calls under weighted strategies.
+        weight: u32,
+    },
+    /// It is connected, but does not answer at the moment.
+    Silent,
+    /// No call can be put on it; since when, and why.
+    Lost { since: Instant, why: Arc<str> },
+}
+
+impl Look {
+    pub(crate) fn is_usable(&self) -> bool {
+        matches!(self, Self::Usable { .. })
+    }
+}
+
 impl Endpoint {
     /// An endpoint that begins to dial.
     pub(crate) fn start(
@@ -71,24 +92,17 @@ impl Endpoint {
         endpoint
     }
 
-    /// The connection, if one is open.
-    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
-        lock(&self.state).connection.clone().filter(|c| !c.is_ended())
-    }
-
-    /// Its share of the calls under weighted strategies.
-    pub(crate) fn weight(&self) -> u32 {
-        lock(&self.state).instance.weight
-    }
-
-    /// Since when no call could be put on it, and why; `None` while one can.
-    pub(crate) fn lost(&self) -> Option<(Instant, Arc<str>)> {
+    /// What can be done with it now.
+    pub(crate) fn look(&self) -> Look {
         let state = lock(&self.state);
         match &state.connection {
-            Some(connection) if connection.is_usable() => None,
-            // Its keeper has not noticed yet.
-            Some(connection) => Some((Instant::now(), connection.why())),
-            None => Some((state.lost, Arc::clone(&state.failure))),
+            Some(connection) if connection.is_usable() => {
+                Look::Usable { connection: Arc::clone(connection), weight: state.instance.weight }
+            }
+            Some(connection) if connection.is_silent() => Look::Silent,
+            // Its keeper is about to note it.
+            Some(connection) => Look::Lost { since: Instant::now(), why: connection.why() },
+            None => Look::Lost { since: state.lost, why: Arc::clone(&state.failure) },
         }
     }
 

@@ -53,6 +53,12 @@ struct State {
     spare: Vec<u8>,
     /// Somebody is bound to write.
     owned: bool,
+    /// The number of the leader that lets others go first; 0 when there is none.
+    leader: u64,
+    /// How many there have been.
+    leaders: u64,
+    /// The leader that [`Outbox::relieve`] has seen.
+    seen: u64,
     phase: Phase,
     /// Frames appended since the last write began.
     frames: u32,
@@ -155,7 +161,11 @@ impl Outbox {
             return Err(Ended::Closed);
         }
         state.phase = Phase::Sealed;
-        Ok(self.put(&mut state, write))
+        let sent = self.put(&mut state, write);
+        drop(state);
+        // Who waits for room with a request can go elsewhere now.
+        self.room.notify_waiters();
+        Ok(sent)
     }
 
     fn put(&self, state: &mut State, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
@@ -252,20 +262,19 @@ impl Outbox {
     ///
     /// # Cancel safety
     ///
-    /// Dropped half-way, it leaves the outbox to the flusher.
+    /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
+    /// outbox up until [`relieve`](Self::relieve).
     pub async fn lead(&self, stream: &TcpStream) {
-        struct Owner<'a>(Option<&'a Outbox>);
-        impl Drop for Owner<'_> {
+        struct Leader<'a>(&'a Outbox, u64);
+        impl Drop for Leader<'_> {
             fn drop(&mut self) {
-                if let Some(outbox) = self.0 {
-                    outbox.flush.notify_one();
+                if self.0.end_lead(self.1) {
+                    self.0.flush.notify_one();
                 }
             }
         }
-        if !self.waiting_may_pay() {
-            return self.write_or_leave(stream);
-        }
-        let mut owner = Owner(Some(self));
+        let Some(number) = self.begin_lead() else { return self.write_or_leave(stream) };
+        let _leader = Leader(self, number);
         let mut before = 0;
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
@@ -275,28 +284,50 @@ impl Outbox {
             }
             before = now;
         }
-        owner.0 = None;
-        self.learn();
-        self.write_or_leave(stream);
+        if self.end_lead(number) {
+            self.write_or_leave(stream);
+        }
     }
 
-    /// Whether letting others go first has gathered anything lately. When it has not, because the
-    /// others compute rather than send, it is tried again now and then.
-    fn waiting_may_pay(&self) -> bool {
+    /// The number of a new leader, or `None` when letting others go first has gathered nothing
+    /// lately. Then, because the others compute rather than send, it is tried again now and then.
+    fn begin_lead(&self) -> Option<u64> {
         let mut state = lock(&self.state);
         if state.patience > 0 {
-            return true;
+            state.leaders += 1;
+            state.leader = state.leaders;
+            return Some(state.leader);
         }
         state.skipped += 1;
         if state.skipped == TRY_AGAIN {
             (state.patience, state.skipped) = (1, 0);
         }
-        false
+        None
     }
 
-    fn learn(&self) {
+    /// Ends the lead of this leader; false when it had none any more. Then the outbox is not its
+    /// to write.
+    fn end_lead(&self, number: u64) -> bool {
         let mut state = lock(&self.state);
+        if state.leader != number {
+            return false;
+        }
+        state.leader = 0;
         state.patience = if state.frames > 1 { YIELDS } else { state.patience.saturating_sub(1) };
+        true
+    }
+
+    /// Takes the outbox from a leader that was there at the last look already, and leaves it to
+    /// the flusher. A leader belongs to a caller's future, which its owner may have put aside
+    /// without dropping it; nobody else's calls may wait for that. To be called now and then.
+    pub fn relieve(&self) {
+        let mut state = lock(&self.state);
+        let leader = state.leader;
+        if leader != 0 && leader == std::mem::replace(&mut state.seen, leader) {
+            state.leader = 0;
+            drop(state);
+            self.flush.notify_one();
+        }
     }
 
     /// The flusher's task: writes what is left to it until the outbox ends.
@@ -308,7 +339,11 @@ impl Outbox {
         loop {
             self.flush.notified().await;
             while !self.write(stream)? {
-                stream.writable().await?;
+                tokio::select! {
+                    ready = stream.writable() => ready?,
+                    // While the outbox is the flusher's, only its end says anything here.
+                    () = self.flush.notified() => {}
+                }
             }
             if lock(&self.state).phase == Phase::Closed {
                 return Ok(());
@@ -396,7 +431,7 @@ impl Default for Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Read, net::TcpListener, sync::Arc, thread};
+    use std::{io::Read, net::TcpListener, sync::Arc, thread, time::Duration};
     use tokio::time::Instant;
 
     /// A socket for an outbox, and its other end.
@@ -404,6 +439,64 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         (near, listener.accept().unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
+        let (near, mut far) = pair().await;
+        let outbox = Outbox::new();
+        assert!(outbox.append(|out| out.push(1)).unwrap().owner);
+        let mut leader = std::pin::pin!(outbox.lead(&near));
+        assert!(poll(leader.as_mut()).is_pending());
+        assert!(!outbox.append(|out| out.push(2)).unwrap().owner);
+        outbox.relieve();
+        assert_eq!(outbox.state.lock().unwrap().leader, 1, "it gets the time between two looks");
+        outbox.relieve();
+        let flusher = outbox.flusher(&near);
+        tokio::select! {
+            ended = flusher => panic!("{ended:?}"),
+            () = outbox.flushed() => {}
+        }
+        assert!(outbox.append(|out| out.push(3)).unwrap().owner, "the flusher has given it back");
+        leader.await;
+        assert_eq!(outbox.unsent(), 1, "the owner of now writes, not the leader of then");
+        outbox.write_or_leave(&near);
+        let mut arrived = [0; 3];
+        far.read_exact(&mut arrived).unwrap();
+        assert_eq!(arrived, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn the_flusher_ends_with_the_outbox_though_the_socket_stays_full() {
+        let (near, _far) = pair().await;
+        let outbox = Outbox::new();
+        assert!(outbox.append(|out| out.resize(64 << 20, 0)).unwrap().owner);
+        outbox.leave();
+        tokio::select! {
+            ended = outbox.flusher(&near) => panic!("{ended:?}"),
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+        outbox.leave();
+        let flusher = tokio::time::timeout(Duration::from_secs(20), outbox.flusher(&near));
+        let (ended, ()) = tokio::join!(flusher, async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            outbox.close();
+        });
+        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_is_told_that_there_will_be_no_more_requests() {
+        let outbox = Outbox::new();
+        assert!(outbox.append(|out| out.resize(ROOM, 0)).unwrap().owner);
+        let room = tokio::time::timeout(Duration::from_secs(20), outbox.room());
+        let (room, sealed) = tokio::join!(room, async { outbox.seal(|out| out.push(1)) });
+        assert!(room.is_ok() && sealed.is_ok());
+        assert_eq!(outbox.append_request(|_| ()).unwrap_err(), Ended::Sealed);
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -431,7 +524,7 @@ mod tests {
                 })
             };
             let begun = Instant::now();
-            while begun.elapsed() < std::time::Duration::from_micros(200 + round * 7) {
+            while begun.elapsed() < Duration::from_micros(200 + round * 7) {
                 thread::yield_now();
             }
             let written = outbox.close();

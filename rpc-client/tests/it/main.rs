@@ -1,0 +1,8 @@
+//! The client against a provider that says exactly what a test wants it to say.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(unreachable_pub, reason = "there is nobody to reach them")]
+
+mod moving;
+mod outbox;
+mod script;
