@@ -345,6 +345,34 @@ async fn a_call_that_may_have_run_says_so_although_its_last_attempt_did_not() {
     }
 }
 
+/// A provider that goes the moment it has a request: the request is not taken for unsent, however
+/// fast that is, or it would run twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_provider_has_received_is_never_taken_for_unsent() {
+    let _scene = Scene::new().await;
+    let mut rounds = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        rounds.spawn(async {
+            let stage = Stage::new().await;
+            let ledger = stage.ledger.with_options(CallOptions::new().timeout(LONG));
+            for round in 0..100 {
+                let mut peer = stage.greet().await;
+                let (ledger, key) = (ledger.clone(), round.to_string());
+                let call = tokio::spawn(async move { ledger.book(key, 0).await });
+                let request = peer.expect(Kind::Request).await.unwrap();
+                assert_eq!(key_of(&request), round.to_string(), "sent again");
+                if round % 2 == 0 {
+                    peer.raw(&[0xff; 16]).await.unwrap();
+                }
+                drop(peer);
+                let error = call.await.unwrap().unwrap_err();
+                assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1), "{error}");
+            }
+        });
+    }
+    rounds.join_all().await;
+}
+
 /// What the provider of one case does, and the caller.
 #[derive(Debug, Clone)]
 enum Step {

@@ -218,7 +218,7 @@ fn p7_calls_end_whatever_is_dropped_first() {
 fn drop_in_order(scene: &Scene, callers: &Runtime, order: &[Part]) {
     let (clients, servers) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let clerk = Clerk::new(scene.journal.folder());
-    let server = Server::builder().registry(NONE).service(clerk).start();
+    let server = Server::builder().registry(NONE).service(clerk).collected(false).start();
     let server = servers.block_on(server).unwrap();
     let url = format!("static://{}", server.local_addr());
     let client = clients.block_on(Client::connect(url)).unwrap();
@@ -262,7 +262,8 @@ fn drop_in_order(scene: &Scene, callers: &Runtime, order: &[Part]) {
 async fn p7_calls_that_are_dropped_leave_nothing_behind() {
     let scene = Scene::new().await;
     let clerk = Clerk::new(scene.journal.folder());
-    let server = Server::builder().registry(NONE).service(clerk).start().await.unwrap();
+    let server =
+        Server::builder().registry(NONE).service(clerk).collected(false).start().await.unwrap();
     let client = Client::connect(format!("static://{}", server.local_addr())).await.unwrap();
     let ledger: LedgerClient = client.get();
     let ledger = ledger.with_options(CallOptions::new().timeout(LONG));

@@ -334,7 +334,7 @@ async fn r10_a_provider_added_after_each_of_twenty_reconnects_is_called() {
         // Sometimes while it is away, sometimes while it comes back, sometimes after.
         sleep(Duration::from_millis(number % 5 * 60)).await;
         let clerk = Clerk::new(scene.journal.folder());
-        let server = Server::builder().registry(short(&zookeeper)).service(clerk);
+        let server = Server::builder().registry(short(&zookeeper)).service(clerk).collected(false);
         let server = server.start().await.unwrap();
         until("the new provider is called", || server.stats().served > 0).await;
         servers.push(server);
