@@ -14,7 +14,7 @@ use rpc_core::{
     Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
     RawReply, RpcError,
     transport::Body,
-    wire::{Kind, fnv1a_64, put_metadata, read_error},
+    wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -348,6 +348,12 @@ fn ended(ending: Ending) -> Attempt {
             Kind::Error => {
                 let (reason, error) = read_error(&body);
                 let ended = Ended::Answered(reason, error.code());
+                // What a handler returned is remote. The rest is about this very call, and is the
+                // caller's own: nobody takes a deadline deeper in the system for it.
+                let error = match reason {
+                    Reason::Handler => error,
+                    _ => RpcError::new(error.code(), error.message()),
+                };
                 Attempt::failed(ended, error)
             }
             _ => Attempt::failed(Ended::Final, bad_reply()),

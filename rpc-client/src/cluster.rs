@@ -85,8 +85,8 @@ pub(crate) enum Pick {
 impl Picks {
     /// Whether one of the connections has gone since: another list is about to be published.
     pub(crate) fn is_outdated(&self) -> bool {
-        let lines = [&self.ready, &self.greeting];
-        lines.into_iter().flat_map(|line| &line.connections).any(|c| !c.is_usable())
+        let all = self.ready.connections.iter().chain(&self.greeting.connections);
+        !all.map(AsRef::as_ref).all(Connection::is_usable)
     }
 }
 

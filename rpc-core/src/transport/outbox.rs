@@ -31,10 +31,12 @@ const TRY_AGAIN: u32 = 64;
 #[derive(Debug)]
 pub struct Outbox {
     state: Mutex<State>,
+    /// Held over a write, which never waits; true once nothing may be written any more.
+    writing: Mutex<bool>,
+    /// Bytes appended since the connection began; changes under the lock of `state`.
+    appended: AtomicU64,
     /// Bytes handed to the kernel since the connection began.
     written: AtomicU64,
-    /// Bytes that were appended and not handed to the kernel.
-    unsent: AtomicUsize,
     /// For the flusher: the outbox is yours.
     flush: Notify,
     /// For waiting senders: there may be room.
@@ -52,8 +54,6 @@ struct State {
     /// Somebody is bound to write.
     owned: bool,
     phase: Phase,
-    /// Bytes appended since the connection began.
-    appended: u64,
     /// Frames appended since the last write began.
     frames: u32,
     /// How often letting others go first may fail to pay before a leader stops doing it.
@@ -101,8 +101,9 @@ impl Outbox {
     pub fn new() -> Self {
         Self {
             state: Mutex::new(State { patience: YIELDS, ..State::default() }),
+            writing: Mutex::new(false),
+            appended: AtomicU64::new(0),
             written: AtomicU64::new(0),
-            unsent: AtomicUsize::new(0),
             flush: Notify::new(),
             room: Notify::new(),
             waiting: AtomicUsize::new(0),
@@ -160,34 +161,37 @@ impl Outbox {
     fn put(&self, state: &mut State, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
         let before = state.buffer.len();
         write(&mut state.buffer);
-        let added = state.buffer.len() - before;
-        state.appended += added as u64;
+        let end = self.appended.load(Ordering::Relaxed) + (state.buffer.len() - before) as u64;
+        // Release: who learns of these bytes from here also sees them in the buffer.
+        self.appended.store(end, Ordering::Release);
         state.frames += 1;
-        self.unsent.fetch_add(added, Ordering::Relaxed);
-        Sent { end: state.appended, owner: !std::mem::replace(&mut state.owned, true) }
+        Sent { end, owner: !std::mem::replace(&mut state.owned, true) }
     }
 
     /// Ends the outbox: nothing is appended or written any more. Returns how many bytes reached
-    /// the kernel.
+    /// the kernel, which is final: a write that is under way is waited for, none begins.
     pub fn close(&self) -> u64 {
         let mut state = lock(&self.state);
         (state.phase, state.owned) = (Phase::Closed, true);
         (state.buffer, state.refused, state.spare, state.at) = Default::default();
         drop(state);
-        self.unsent.store(0, Ordering::Relaxed);
+        *lock(&self.writing) = true;
+        let written = self.written();
+        self.appended.store(written, Ordering::Release);
         self.room.notify_waiters();
         self.flush.notify_one();
-        self.written()
+        written
     }
 
     /// Bytes handed to the kernel since the connection began.
     pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Acquire)
+        self.written.load(Ordering::SeqCst)
     }
 
     /// Bytes that wait for the socket.
     pub fn unsent(&self) -> usize {
-        self.unsent.load(Ordering::Relaxed)
+        let appended = self.appended.load(Ordering::Acquire);
+        usize::try_from(appended.saturating_sub(self.written())).unwrap_or(usize::MAX)
     }
 
     /// Waits until there may be room for a request.
@@ -214,7 +218,9 @@ impl Outbox {
         }
     }
 
-    /// Waits for the next write unless `is_done` already.
+    /// Waits for the next write unless `is_done` already. Sequentially consistent, as is writing:
+    /// who waits counts itself and then looks at the position, who writes moves the position and
+    /// then looks for who waits; one of them sees the other.
     async fn wait(&self, is_done: impl Fn() -> bool) {
         struct Waiting<'a>(&'a AtomicUsize);
         impl Drop for Waiting<'_> {
@@ -315,8 +321,8 @@ impl Outbox {
         self.flush.notify_one();
     }
 
-    /// Writes until the outbox is empty (`true`; nobody owns it then) or the socket is full. The
-    /// lock is not held over a write.
+    /// Writes until the outbox is empty (`true`; nobody owns it then) or the socket is full. Who
+    /// appends is not held up by a write.
     fn write(&self, stream: &TcpStream) -> io::Result<bool> {
         let mut state = lock(&self.state);
         loop {
@@ -338,7 +344,13 @@ impl Outbox {
                 (std::mem::replace(&mut state.buffer, spare), 0)
             };
             drop(state);
-            let result = self.write_all(stream, &mine, &mut at);
+            let result = {
+                let ended = lock(&self.writing);
+                if *ended {
+                    return Ok(true);
+                }
+                self.write_all(stream, &mine, &mut at)
+            };
             if self.waiting.load(Ordering::SeqCst) > 0 {
                 self.room.notify_waiters();
             }
@@ -369,11 +381,7 @@ impl Outbox {
         while *at < bytes.len() {
             let n = stream.try_write(&bytes[*at..])?;
             *at += n;
-            // Release: who sees the position also sees that these bytes are in the kernel.
-            self.written.fetch_add(n as u64, Ordering::Release);
-            let _ = self.unsent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |unsent| {
-                Some(unsent.saturating_sub(n))
-            });
+            self.written.fetch_add(n as u64, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -382,5 +390,55 @@ impl Outbox {
 impl Default for Outbox {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Read, net::TcpListener, sync::Arc, thread};
+    use tokio::time::Instant;
+
+    /// A socket for an outbox, and its other end.
+    async fn pair() -> (TcpStream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_close_says_was_written_is_what_arrives() {
+        for round in 0..300 {
+            let (near, mut far) = pair().await;
+            let (near, outbox) = (Arc::new(near), Arc::new(Outbox::new()));
+            let reader = thread::spawn(move || {
+                let (mut total, mut room) = (0, vec![0; 64 * 1024]);
+                while let Ok(count @ 1..) = far.read(&mut room) {
+                    total += count as u64;
+                }
+                total
+            });
+            let writer = {
+                let (near, outbox) = (Arc::clone(&near), Arc::clone(&outbox));
+                thread::spawn(move || {
+                    while let Ok(sent) = outbox.append(|out| out.resize(out.len() + 100_000, 7)) {
+                        if sent.owner {
+                            while let Ok(false) = outbox.write(&near) {
+                                thread::yield_now();
+                            }
+                        }
+                    }
+                })
+            };
+            let begun = Instant::now();
+            while begun.elapsed() < std::time::Duration::from_micros(200 + round * 7) {
+                thread::yield_now();
+            }
+            let written = outbox.close();
+            writer.join().unwrap();
+            assert_eq!(outbox.written(), written, "nothing is written after the end");
+            drop(near);
+            assert_eq!(reader.join().unwrap(), written);
+        }
     }
 }
