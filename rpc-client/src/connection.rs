@@ -334,9 +334,7 @@ impl Connection {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
             }
             Arrival::Silent => Ending::Silent,
-            Arrival::Deadline => {
-                Ending::Deadline { sent: waiter.left_by(self.link.outbox().written()) }
-            }
+            Arrival::Deadline => Ending::Deadline { sent: waiter.is_on_its_way() },
         }
     }
 

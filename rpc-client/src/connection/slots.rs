@@ -317,6 +317,12 @@ impl Waiter {
         self.sent = Leaving::All(end);
     }
 
+    /// Whether all of the request was handed over: on a connection that lives it will be sent, if
+    /// it has not been yet.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        matches!(self.sent, Leaving::All(_))
+    }
+
     /// Whether the last byte of the request had reached the kernel when `written` bytes had.
     pub(super) fn left_by(&self, written: u64) -> bool {
         matches!(self.sent, Leaving::All(end) if end <= written)

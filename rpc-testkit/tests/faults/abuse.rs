@@ -345,6 +345,70 @@ async fn a_call_that_may_have_run_says_so_although_its_last_attempt_did_not() {
     }
 }
 
+/// A provider that goes the moment it has a request: the request is not taken for unsent, however
+/// fast that is, or it would run twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_provider_has_received_is_never_taken_for_unsent() {
+    let _scene = Scene::new().await;
+    let mut rounds = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        rounds.spawn(async {
+            for round in 0..100 {
+                let stage = Stage::new().await;
+                let mut peer = stage.greet().await;
+                let call = stage.book("once");
+                peer.expect(Kind::Request).await.unwrap();
+                if round % 2 == 0 {
+                    peer.raw(&[0xff; 16]).await.unwrap();
+                }
+                drop(peer);
+                let error = call.await.unwrap().unwrap_err();
+                assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 1), "{error}");
+            }
+        });
+    }
+    rounds.join_all().await;
+}
+
+/// A provider that reads late finds requests whose callers have gone: none of those callers was
+/// told that its request had not been sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_provider_reads_after_the_deadline_was_never_said_to_be_unsent() {
+    let _scene = Scene::new().await;
+    let stage = Stage::new().await;
+    let mut peer = stage.greet().await;
+    let ledger = stage.ledger.with_options(CallOptions::new().timeout(Duration::from_secs(1)));
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..1_000 {
+        let ledger = ledger.clone();
+        let key = format!("{number}:{}", "x".repeat(12_000));
+        calls.spawn(async move {
+            let error = ledger.book(key.clone(), 0).await.unwrap_err();
+            assert_eq!(error.code(), RpcCode::DeadlineExceeded, "{error}");
+            (key, error.outcome())
+        });
+    }
+    let told = calls.join_all().await;
+    assert!(told.iter().any(|(_, outcome)| *outcome == Outcome::NotSent), "all fit into buffers");
+    let last = stage.book("last");
+    let mut read = std::collections::HashSet::new();
+    while !read.contains("last") {
+        let request = peer.expect(Kind::Request).await.unwrap();
+        let key = key_of(&request);
+        if key == "last" {
+            peer.reply(request.header.id, &key).await.unwrap();
+        }
+        read.insert(key);
+    }
+    assert_eq!(last.await.unwrap().unwrap(), "last");
+    for (key, outcome) in told {
+        assert!(
+            outcome == Outcome::Unknown || !read.contains(&key),
+            "{outcome:?}, and it was read"
+        );
+    }
+}
+
 /// What the provider of one case does, and the caller.
 #[derive(Debug, Clone)]
 enum Step {
