@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// No wait of a test is longer, so that a failure is one and no hang.
-pub const BOUND: Duration = Duration::from_secs(60);
+pub const BOUND: Duration = Duration::from_secs(20);
 
 #[rpc_client(name = "test.Raw")]
 pub trait Raw {
@@ -134,7 +134,8 @@ impl Peer {
 
     /// The next frame but pings, which are answered.
     pub async fn frame(&mut self) -> Frame {
-        self.frame_or_end().await.expect("the client closed")
+        let frame = timeout(BOUND, self.frame_or_end()).await.expect("no frame but pings");
+        frame.expect("the client closed")
     }
 
     /// The next frame but pings; `None` at the end of the stream.
