@@ -1,6 +1,7 @@
 //! One measurement: a peer, what its client does, what its handlers do.
 
 use crate::{
+    cores::Cores,
     load::Load,
     message::LARGE,
     peers::Peer,
@@ -19,8 +20,7 @@ pub struct Cell {
     #[serde(flatten)]
     pub load: Load,
     pub work: Work,
-    /// Both processes on the same core.
-    pub pinned: bool,
+    pub cores: Cores,
 }
 
 /// What came out.
@@ -41,10 +41,11 @@ pub struct Figures {
 
 impl Cell {
     pub fn measure(&self, peer: Peer, times: Times, workers: Workers) -> Result<Figures> {
-        let mut server = Process::start(self.pinned, &self.server_arguments(peer, workers))?;
+        let mut server =
+            Process::start(self.cores.server(), &self.server_arguments(peer, workers))?;
         let address = server.line().context("server")?;
-        let arguments = self.client_arguments(peer, address, times, workers);
-        let mut client = Process::start(self.pinned, &arguments)?;
+        let arguments = self.client_arguments(peer, &address, times, workers);
+        let mut client = Process::start(self.cores.client(), &arguments)?;
         client.line().context("client")?;
         let before = usage(&mut server)?;
         client.tell("go")?;
@@ -61,7 +62,7 @@ impl Cell {
     fn client_arguments(
         &self,
         peer: Peer,
-        server: String,
+        server: &str,
         times: Times,
         workers: Workers,
     ) -> Vec<String> {
@@ -151,9 +152,10 @@ impl fmt::Display for Cell {
             Work::Spin(micros) => write!(f, ", handlers compute {micros} µs")?,
             Work::Sleep(micros) => write!(f, ", handlers wait {micros} µs")?,
         }
-        if self.pinned {
-            write!(f, ", both processes pinned to one core")?;
+        match self.cores {
+            Cores::Free => Ok(()),
+            Cores::One => write!(f, ", both processes pinned to one core"),
+            Cores::Apart => write!(f, ", each process pinned to a core of its own"),
         }
-        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! The benchmark: this framework, what the machine allows, and other frameworks, side by side.
 
 mod cell;
+mod codec;
+mod cores;
 mod frame;
 mod histogram;
 mod listen;

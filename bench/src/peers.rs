@@ -49,7 +49,7 @@ impl Peer {
     pub fn settings(self) -> &'static str {
         match self {
             Self::Rpc => "defaults: deadlines, metrics, named MessagePack; static registry",
-            Self::Raw => "a window of frames, no future for a call, no codec",
+            Self::Raw => "a window of messages, rmp-serde, no future for a call",
             Self::RawMux => "a future for each call, rmp-serde, no errors, limits or deadlines",
             Self::RawMuxSpawn => "as raw-mux, the server spawns a task for each request",
             Self::RawMuxAtOnce => "as raw-mux, callers write without waiting for others",

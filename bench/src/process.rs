@@ -15,12 +15,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// This program again, with other arguments; pinned, on the first core alone.
-    pub fn start(pinned: bool, arguments: &[String]) -> Result<Self> {
+    /// This program again, with other arguments, on a core if one is given.
+    pub fn start(core: Option<&str>, arguments: &[String]) -> Result<Self> {
         let program = env::current_exe()?;
-        let mut command = if pinned {
+        let mut command = if let Some(core) = core {
             let mut command = Command::new("taskset");
-            command.args(["-c", "0"]).arg(program);
+            command.args(["-c", core]).arg(program);
             command
         } else {
             Command::new(program)
@@ -50,10 +50,4 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Whether processes can be pinned.
-pub fn can_pin() -> bool {
-    let taskset = Command::new("taskset").args(["-c", "0", "true"]).stderr(Stdio::null()).status();
-    taskset.is_ok_and(|status| status.success())
 }

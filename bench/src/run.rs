@@ -84,7 +84,7 @@ pub fn run(title: &str, options: &Options, cells: &[Cell], peers: &[Peer]) -> Re
                 write_line(&mut json, &Line::Median { peer: *peer, cell, figures })?;
             }
         }
-        report.add(cell, entries);
+        report.add(cell, &entries);
     }
 
     let head = format!(

@@ -1,6 +1,6 @@
 //! Which cells and peers belong to each kind of run.
 
-use crate::{cell::Cell, load::Load, peers::Peer, process, work::Work};
+use crate::{cell::Cell, cores::Cores, load::Load, peers::Peer, work::Work};
 use clap::Args;
 
 /// The cells of `run`.
@@ -18,23 +18,30 @@ pub struct Grid {
     /// What handlers do: none, spin:MICROS or sleep:MICROS.
     #[arg(long, default_value_t)]
     pub work: Work,
+    /// Which cores the processes run on. Default: free, and with 1 outstanding also one.
+    #[arg(long, value_delimiter = ',')]
+    pub cores: Option<Vec<Cores>>,
 }
 
 impl Grid {
     pub fn cells(&self) -> Vec<Cell> {
-        let can_pin = process::can_pin();
         let mut cells = Vec::new();
         for &payload in &self.payloads {
             for &outstanding in &self.outstanding {
                 let load = Load { payload, outstanding, conns: self.conns, large: 0, busy: 0 };
-                let cell = Cell { load, work: self.work, pinned: false };
-                if outstanding == 1 && can_pin {
-                    cells.push(Cell { pinned: true, ..cell });
-                }
-                cells.push(cell);
+                let cores = self.cores(outstanding);
+                cells.extend(cores.into_iter().map(|cores| Cell { load, work: self.work, cores }));
             }
         }
         cells
+    }
+
+    fn cores(&self, outstanding: usize) -> Vec<Cores> {
+        match &self.cores {
+            Some(cores) => cores.clone(),
+            None if outstanding == 1 && Cores::can_pin() => vec![Cores::One, Cores::Free],
+            None => vec![Cores::Free],
+        }
     }
 }
 
@@ -42,7 +49,7 @@ const SMALL: Load = Load { payload: 32, outstanding: 16, conns: 1, large: 0, bus
 
 /// Small calls alone, then beside two large ones without pause.
 pub fn mixed() -> (Vec<Cell>, Vec<Peer>) {
-    let alone = Cell { load: SMALL, work: Work::None, pinned: false };
+    let alone = Cell { load: SMALL, work: Work::None, cores: Cores::Free };
     let beside = Cell { load: Load { large: 2, ..SMALL }, ..alone };
     (vec![alone, beside], frameworks_and(&[Peer::RawMux]))
 }
@@ -50,7 +57,7 @@ pub fn mixed() -> (Vec<Cell>, Vec<Peer>) {
 /// Handlers that compute, over one connection.
 pub fn compute() -> (Vec<Cell>, Vec<Peer>) {
     let load = Load { outstanding: 64, ..SMALL };
-    let cell = Cell { load, work: Work::Spin(200), pinned: false };
+    let cell = Cell { load, work: Work::Spin(200), cores: Cores::Free };
     (vec![cell], frameworks_and(&[Peer::RawMux, Peer::RawMuxSpawn]))
 }
 
@@ -58,7 +65,7 @@ pub fn compute() -> (Vec<Cell>, Vec<Peer>) {
 pub fn busy() -> (Vec<Cell>, Vec<Peer>) {
     let cells = [1, 16].map(|outstanding| {
         let load = Load { outstanding, busy: 64, ..SMALL };
-        Cell { load, work: Work::None, pinned: false }
+        Cell { load, work: Work::None, cores: Cores::Free }
     });
     (cells.to_vec(), frameworks_and(&[Peer::RawMux, Peer::RawMuxAtOnce]))
 }

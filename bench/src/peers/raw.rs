@@ -1,9 +1,12 @@
-//! A socket with a window of frames in flight and no future for a call: the limit of the wire.
+//! A socket with a window of messages in flight, encoded and decoded as by raw-mux, and no future
+//! for a call: the limit of the wire.
 
 use crate::{
+    codec,
     frame::{HEAD, Head},
     listen,
     load::Load,
+    message::{Echo, Message},
     read_buf::ReadBuf,
     record,
     work::Work,
@@ -22,33 +25,42 @@ struct Pump {
     stream: TcpStream,
     input: ReadBuf,
     output: BytesMut,
+    /// With so many bytes to go out, nothing is read.
+    max_output: usize,
 }
 
 impl Pump {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, input: ReadBuf::new(READ), output: BytesMut::new() }
+    fn new(stream: TcpStream, max_output: usize) -> Self {
+        Self { stream, input: ReadBuf::new(READ), output: BytesMut::new(), max_output }
     }
 
-    fn push(&mut self, id: u64, payload: &[u8]) {
-        self.output.extend_from_slice(&Head { len: payload.len(), id }.to_bytes());
-        self.output.extend_from_slice(payload);
+    fn push(&mut self, id: u64, message: &Echo) -> Result<()> {
+        codec::encode(&mut self.output, id, message)
+    }
+
+    /// The next message of what was read.
+    fn pull(&mut self) -> Result<Option<(u64, Echo)>> {
+        let Some(head) = Head::parse(self.input.unparsed()) else { return Ok(None) };
+        let Some(body) = self.input.unparsed().get(HEAD..HEAD + head.len) else { return Ok(None) };
+        let message = codec::decode(body)?;
+        self.input.consume(HEAD + head.len);
+        Ok(Some((head.id, message)))
     }
 
     /// Writes what there is and returns once something was read; false at the end.
     async fn turn(&mut self) -> Result<bool> {
         loop {
             let sent = self.write()?;
-            let may_read = self.output.len() < UNSENT;
+            let may_read = self.output.len() < self.max_output;
             if may_read && let Some(count) = self.read()? {
                 return Ok(count > 0);
             }
-            if !sent {
-                let writable = Interest::WRITABLE;
-                let both = Interest::READABLE | writable;
-                self.stream.ready(if may_read { both } else { writable }).await?;
-            } else {
-                self.stream.readable().await?;
-            }
+            let interest = match (may_read, sent) {
+                (false, _) => Interest::WRITABLE,
+                (true, false) => Interest::READABLE | Interest::WRITABLE,
+                (true, true) => Interest::READABLE,
+            };
+            self.stream.ready(interest).await?;
         }
     }
 
@@ -82,13 +94,11 @@ pub async fn serve(work: Work) -> Result<()> {
 }
 
 async fn answer(stream: TcpStream, work: Work) -> Result<()> {
-    let mut pump = Pump::new(stream);
+    let mut pump = Pump::new(stream, UNSENT);
     while pump.turn().await? {
-        while let Some(head) = Head::parse(pump.input.unparsed()) {
-            let Some(frame) = pump.input.unparsed().get(..HEAD + head.len) else { break };
+        while let Some((id, message)) = pump.pull()? {
             work.run().await;
-            pump.output.extend_from_slice(frame);
-            pump.input.consume(HEAD + head.len);
+            pump.push(id, &message)?;
         }
     }
     Ok(())
@@ -100,7 +110,7 @@ pub async fn load(server: SocketAddr, load: Load) -> Result<()> {
     for index in 0..load.conns {
         let window = (load.outstanding + index) / load.conns;
         let stream = listen::dial(server).await?;
-        tasks.spawn(keep_in_flight(stream, window as u64, vec![7; load.payload]));
+        tasks.spawn(keep_in_flight(stream, window as u64, load.payload));
     }
     while let Some(ended) = tasks.join_next().await {
         ended??;
@@ -110,31 +120,31 @@ pub async fn load(server: SocketAddr, load: Load) -> Result<()> {
 
 /// Replies come in order, so the times of sending are a queue; the clock is read once for each
 /// batch.
-async fn keep_in_flight(stream: TcpStream, window: u64, payload: Vec<u8>) -> Result<()> {
-    let mut pump = Pump::new(stream);
+async fn keep_in_flight(stream: TcpStream, window: u64, payload: usize) -> Result<()> {
+    let template = Echo::new(vec![7; payload]);
+    let mut pump = Pump::new(stream, usize::MAX);
     let mut sent = VecDeque::from([(Instant::now(), window)]);
-    let mut expected = 0;
+    let push = |pump: &mut Pump, id| {
+        let mut message = template.clone();
+        message.set_id(id);
+        pump.push(id, &message)
+    };
     for id in 0..window {
-        pump.push(id, &payload);
+        push(&mut pump, id)?;
     }
+    let mut next = 0;
     while pump.turn().await? {
-        let first = expected;
-        while let Some(head) = Head::parse(pump.input.unparsed()) {
-            if pump.input.unparsed().len() < HEAD + head.len {
-                break;
-            }
-            ensure!(
-                head.id == expected && head.len == payload.len(),
-                "another reply than expected"
-            );
-            pump.input.consume(HEAD + head.len);
-            expected += 1;
-            pump.push(expected - 1 + window, &payload);
+        let first = next;
+        while let Some((_, reply)) = pump.pull()? {
+            let expected = reply.id == next && reply.payload.len() == payload;
+            ensure!(expected, "another reply than expected");
+            push(&mut pump, next + window)?;
+            next += 1;
         }
-        if expected > first {
+        if next > first {
             let now = Instant::now();
-            count(&mut sent, now, expected - first);
-            sent.push_back((now, expected - first));
+            count(&mut sent, now, next - first);
+            sent.push_back((now, next - first));
         }
     }
     Ok(())

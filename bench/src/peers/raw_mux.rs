@@ -5,10 +5,10 @@
 //! server polls a handler where its request was read, and spawns it only if it has to wait.
 
 mod client;
-mod codec;
 mod outbox;
 mod server;
 mod slots;
+mod steps;
 
 pub use client::Client;
 pub use server::serve;

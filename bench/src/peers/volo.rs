@@ -1,12 +1,12 @@
-//! volo-thrift: thrift with its TTHeader over TCP, a connection for each call outstanding.
+//! volo-thrift: thrift with its header over TCP, a connection for each call outstanding.
 
 use crate::{listen, load::Caller, message::impl_message, work::Work};
 use anyhow::{Result, anyhow};
+use std::net::SocketAddr;
+use volo::net::{Address, incoming::DefaultIncoming};
 use volo_echo::{
     Echo, EchoService, EchoServiceClient, EchoServiceClientBuilder, EchoServiceServer,
 };
-use std::net::SocketAddr;
-use volo::net::{Address, incoming::DefaultIncoming};
 use volo_thrift::ServerError;
 
 impl_message!(Echo, i64);

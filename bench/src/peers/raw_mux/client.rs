@@ -2,11 +2,11 @@
 
 use super::{
     LONG, READ, Variant,
-    codec::{self, Step},
     outbox::{Added, Outbox},
     slots::{Batch, Slots},
+    steps::{self, Step},
 };
-use crate::{frame::HEAD, listen, load::Caller, message::Echo, read_buf::ReadBuf};
+use crate::{codec, frame::HEAD, listen, load::Caller, message::Echo, read_buf::ReadBuf};
 use anyhow::{Result, bail};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{io::AsyncReadExt, net::tcp::OwnedReadHalf};
@@ -46,7 +46,7 @@ impl Caller for Client {
             }
         }
         drop(message);
-        Ok(rmp_serde::from_slice(&reply.await)?)
+        codec::decode(&reply.await)
     }
 }
 
@@ -56,7 +56,7 @@ async fn read(connection: Arc<Connection>, mut socket: OwnedReadHalf) -> Result<
     let mut batch = Batch::default();
     loop {
         loop {
-            match codec::step(&input) {
+            match steps::step(&input) {
                 Step::Frame(id, body) => {
                     let len = body.len();
                     batch.replies.push((id, body.to_vec()));
@@ -64,7 +64,7 @@ async fn read(connection: Arc<Connection>, mut socket: OwnedReadHalf) -> Result<
                 }
                 Step::Long(head) => {
                     connection.slots.complete(&mut batch);
-                    let body = codec::long_body(&mut socket, &mut input, head.len).await?;
+                    let body = steps::long_body(&mut socket, &mut input, head.len).await?;
                     batch.replies.push((head.id, body));
                 }
                 Step::Short => break,

@@ -1,8 +1,7 @@
 //! The frames that wait to be written to one connection. Who adds to an outbox that nobody owns
 //! owns it, and has to write it; what the socket refuses goes to a flusher task.
 
-use super::codec;
-use crate::message::Echo;
+use crate::{codec, message::Echo};
 use anyhow::Result;
 use bytes::{Buf, BytesMut};
 use std::{

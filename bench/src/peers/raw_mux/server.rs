@@ -2,10 +2,10 @@
 
 use super::{
     LONG, READ, Variant,
-    codec::{self, Step},
     outbox::{Added, Outbox},
+    steps::{self, Step},
 };
-use crate::{frame::HEAD, listen, message::Echo, read_buf::ReadBuf, work::Work};
+use crate::{codec, frame::HEAD, listen, message::Echo, read_buf::ReadBuf, work::Work};
 use anyhow::Result;
 use bytes::BytesMut;
 use std::{future::poll_fn, sync::Arc, task::Poll};
@@ -32,16 +32,16 @@ async fn connection(stream: TcpStream, work: Work, variant: Variant) -> Result<(
     let mut answers = Answers::new(Outbox::start(writer), work, variant);
     loop {
         loop {
-            match codec::step(&input) {
+            match steps::step(&input) {
                 Step::Frame(id, body) => {
-                    let message = rmp_serde::from_slice(body)?;
+                    let message = codec::decode(body)?;
                     let len = body.len();
                     input.consume(HEAD + len);
                     answers.answer(id, message).await?;
                 }
                 Step::Long(head) => {
-                    let body = codec::long_body(&mut socket, &mut input, head.len).await?;
-                    answers.answer(head.id, rmp_serde::from_slice(&body)?).await?;
+                    let body = steps::long_body(&mut socket, &mut input, head.len).await?;
+                    answers.answer(head.id, codec::decode(&body)?).await?;
                 }
                 Step::Short => break,
             }

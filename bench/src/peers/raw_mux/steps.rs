@@ -1,43 +1,12 @@
-//! Messages to frames and frames to messages, and bodies too long for the read buffer.
+//! Taking frames from what was read, and bodies too long for the read buffer from the socket.
 
 use super::LONG;
 use crate::{
     frame::{HEAD, Head},
-    message::Echo,
     read_buf::ReadBuf,
 };
 use anyhow::{Result, ensure};
-use bytes::BytesMut;
-use std::io;
 use tokio::{io::AsyncReadExt, net::tcp::OwnedReadHalf};
-
-/// Appends without the reservation for each piece that `BufMut::writer` makes.
-struct Append<'a>(&'a mut BytesMut);
-
-impl io::Write for Append<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Appends a whole frame, or nothing.
-pub fn encode(out: &mut BytesMut, id: u64, message: &Echo) -> Result<()> {
-    let start = out.len();
-    out.reserve(HEAD + message.payload.len() + 64);
-    out.extend_from_slice(&[0; HEAD]);
-    if let Err(error) = rmp_serde::encode::write(&mut Append(out), message) {
-        out.truncate(start);
-        return Err(error.into());
-    }
-    let len = out.len() - start - HEAD;
-    out[start..start + HEAD].copy_from_slice(&Head { len, id }.to_bytes());
-    Ok(())
-}
 
 /// A step of reading frames.
 pub enum Step<'a> {
