@@ -1,4 +1,10 @@
-//! Which of several endpoints a call goes to.
+//! The names of the strategies; [`field`] is what they do.
+
+mod ewma;
+mod field;
+
+pub(crate) use ewma::Ewma;
+pub(crate) use field::{Field, Load, mix};
 
 use std::{fmt, str::FromStr};
 
@@ -43,17 +49,21 @@ macro_rules! balance {
 balance! {
     /// Each endpoint with the same chance.
     Random = "random",
-    /// Each endpoint with a chance in proportion to its weight. Not available yet.
+    /// Each endpoint with a chance in proportion to its weight.
     WeightedRandom = "weighted-random",
-    /// One endpoint after the other. The default until `PeakEwma` is available.
+    /// One endpoint after the other. The default.
     RoundRobin = "round-robin",
-    /// One endpoint after the other, in proportion to their weights. Not available yet.
+    /// One endpoint after the other, in proportion to their weights and evenly interleaved (the
+    /// smooth weighted round-robin of nginx).
     WeightedRoundRobin = "weighted-round-robin",
-    /// Calls with one hash key go to one endpoint. Not available yet.
+    /// Calls with one [`hash_key`](rpc_core::CallOptions::hash_key) go to one endpoint, and few of
+    /// them move when endpoints come and go (a ring with points by weight). A call without a key
+    /// goes to a random one.
     ConsistentHash = "consistent-hash",
-    /// The endpoint with the fewest calls in flight. Not available yet.
+    /// The endpoint with the fewest calls in flight from this client.
     LeastActive = "least-active",
-    /// The better of two by latency and calls in flight. Not available yet.
+    /// Of two random endpoints the one with the lower product of latency and calls in flight;
+    /// latency as a moving average that rises at once and decays in 10 s (Finagle's peak EWMA).
     PeakEwma = "peak-ewma",
 }
 
@@ -69,24 +79,6 @@ impl fmt::Display for UnknownBalance {
 
 impl std::error::Error for UnknownBalance {}
 
-impl Balance {
-    /// Whether a client can be built with it.
-    pub(crate) fn is_available(self) -> bool {
-        matches!(self, Self::Random | Self::RoundRobin)
-    }
-
-    /// Where in a list of `count` endpoints to begin. `turn` counts the calls of the service,
-    /// `random` is a random number. Pure.
-    pub(crate) fn start(self, count: usize, turn: usize, random: u64) -> usize {
-        let count = count.max(1);
-        if self == Self::Random {
-            // The high half of the product spreads evenly without a division.
-            return usize::try_from((u128::from(random) * count as u128) >> 64).unwrap_or(0);
-        }
-        turn % count
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,17 +90,5 @@ mod tests {
         }
         let e = "fastest".parse::<Balance>().unwrap_err().to_string();
         assert!(e.contains("`fastest`") && e.contains("round-robin"), "{e}");
-    }
-
-    #[test]
-    fn round_robin_takes_turns_and_random_reaches_every_endpoint_evenly() {
-        let turns: Vec<_> = (0..6).map(|turn| Balance::RoundRobin.start(3, turn, 9)).collect();
-        assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut counts = [0; 3];
-        for _ in 0..30_000 {
-            counts[Balance::Random.start(3, 0, random.u64(..))] += 1;
-        }
-        assert!(counts.iter().all(|n| (9_500..10_500).contains(n)), "{counts:?}");
     }
 }

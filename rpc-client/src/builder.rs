@@ -1,9 +1,6 @@
 //! The only way to make a client.
 
-use crate::{
-    balance::Balance,
-    client::{Client, Settings},
-};
+use crate::{balance::Balance, client::Client, shared::Settings};
 use rpc_core::{SetupError, defaults, discovery::RegistrySource, wire::Limits};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -20,8 +17,26 @@ pub struct ClientBuilder {
     max_in_flight: u32,
 }
 
+impl Client {
+    /// A client with default settings, for providers that `registry` lists: a URL such as
+    /// `zookeeper://h1:2181,h2:2181/rpc`, `static://10.0.0.5:9000` or `memory://name`, or a value
+    /// that implements [`Registry`](rpc_core::discovery::Registry).
+    ///
+    /// # Errors
+    ///
+    /// Only for configuration; an unreachable registry is no error.
+    pub async fn connect(registry: impl Into<RegistrySource>) -> Result<Self, SetupError> {
+        Self::builder().registry(registry).build().await
+    }
+
+    /// Starts to describe a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+}
+
 impl ClientBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             registry: None,
             balance: Balance::default(),
@@ -87,12 +102,6 @@ impl ClientBuilder {
                  .registry(\"static://host:port\") or .registry(\"memory://name\")",
             )
         })?;
-        if !self.balance.is_available() {
-            return Err(SetupError::new(format!(
-                "the balance strategy `{}` is not available yet; use `round-robin` or `random`",
-                self.balance
-            )));
-        }
         if self.timeout.is_zero() {
             return Err(SetupError::new("`timeout` is zero; it is more than that"));
         }
@@ -109,13 +118,12 @@ impl ClientBuilder {
             return Err(SetupError::new("`max_in_flight` is 0; it is at least 1"));
         }
         let settings = Settings {
-            registry: registry.open()?,
             balance: self.balance,
             timeout: self.timeout,
             retries: self.retries,
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };
-        Ok(Client::start(settings, runtime))
+        Ok(Client::start(settings, registry.open()?, runtime))
     }
 }

@@ -4,16 +4,17 @@
 //! endpoint, or back to the caller with what is known.
 
 use crate::{
-    client::{InFlight, Shared},
+    balance::{self, Balance},
     cluster::{Cluster, Pick, outlook},
     connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place, RawReply, RpcError,
-    invoke::{Answer, BoxFuture},
+    Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
+    RawReply, RpcError,
     transport::Body,
-    wire::{Kind, put_metadata, read_error},
+    wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -25,8 +26,7 @@ use tokio::time::Instant;
 pub(crate) struct Route {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cluster: Arc<Cluster>,
-    /// Keeps the client's tasks for as long as a proxy lives.
-    pub(crate) _client: Arc<crate::client::Inner>,
+    pub(crate) _life: Arc<Life>,
 }
 
 impl Invoke for Route {
@@ -51,14 +51,14 @@ impl Attempt {
 /// What a call has been through so far.
 struct Progress {
     start: Instant,
-    /// A reading of the clock that is as good as one now: the call has not waited since.
-    now: Instant,
     deadline: Instant,
+    /// When the attempt began: the clock is read once for a call that need not wait.
+    now: Instant,
     attempts: u32,
-    /// Whether an attempt that has failed may have run all the same.
-    may_have_run: bool,
     /// Further attempts that are left to pay with.
     retries: u32,
+    /// The hash of the call's key.
+    key: Option<u64>,
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
     last: Option<(Arc<Connection>, RpcError)>,
@@ -76,11 +76,11 @@ impl Route {
         }
         let mut progress = Progress {
             start,
-            now: start,
             deadline,
+            now: start,
             attempts: 0,
-            may_have_run: false,
-            retries: call.options.settings().retries.unwrap_or(self.shared.retries),
+            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
+            key: key(call.options),
             tried: Vec::new(),
             last: None,
         };
@@ -107,6 +107,11 @@ impl Route {
                 // It admitted nothing, so it was not an attempt.
                 continue;
             };
+            let now = Instant::now();
+            if self.shared.settings.balance == Balance::PeakEwma {
+                // A call that ran out of time counts as the latency that it has seen.
+                connection.took(now.saturating_duration_since(progress.now), now);
+            }
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -114,15 +119,17 @@ impl Route {
                         codec,
                         endpoint: connection.addr,
                         attempts: progress.attempts,
-                        elapsed: progress.start.elapsed(),
+                        elapsed: now.saturating_duration_since(progress.start),
                     });
                 }
                 Err(error) => error,
             };
-            progress.may_have_run |=
-                !matches!(error.outcome(), Outcome::NotSent | Outcome::Refused);
+            let earlier = progress.last.as_ref().map(|(_, error)| error.outcome());
+            let outcome = verdict::overall(earlier, error.outcome());
+            let error = error.with_outcome(outcome);
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
+            progress.now = now;
             progress.tried.push(connection.number);
             progress.last = Some((connection, error.clone()));
             match verdict {
@@ -130,7 +137,7 @@ impl Route {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry
-                    if progress.retries > 0 && self.may_help(attempt.ended, &progress.tried) =>
+                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
                 {
                     progress.retries -= 1;
                     counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -142,33 +149,39 @@ impl Route {
 
     /// Call over method over contract over client over the default.
     fn timeout(&self, call: &Call<'_>) -> Duration {
-        call.options.settings().timeout.or(call.method.timeout).unwrap_or(self.shared.timeout)
+        call.options
+            .settings()
+            .timeout
+            .or(call.method.timeout)
+            .unwrap_or(self.shared.settings.timeout)
     }
 
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: Ended, tried: &[u64]) -> bool {
+    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || matches!(self.cluster.pick(&self.shared, tried), Pick::Found(_) | Pick::Full(_))
+            || matches!(
+                self.cluster.pick(progress.key, &progress.tried),
+                Pick::Found(_) | Pick::Full(_)
+            )
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Pick::Found(connection) = self.cluster.pick(&self.shared, &progress.tried) {
+        if let Pick::Found(connection) = self.cluster.pick(progress.key, &progress.tried) {
             return Ok(connection);
         }
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
-            let pick = self.cluster.pick(&self.shared, &progress.tried);
             let now = Instant::now();
+            progress.now = now;
+            // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
+            let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
             let (full, until) = match pick {
-                Pick::Found(connection) => {
-                    progress.now = now;
-                    return Ok(connection);
-                }
+                Pick::Found(connection) => return Ok(connection),
                 Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
                 Pick::Outdated => (None, Some(progress.deadline)),
                 Pick::Nobody => (None, outlook(&picks.outlook, now)),
@@ -217,10 +230,10 @@ impl Route {
         if let Err(e) = call.args.encode(codec, body.buffer()) {
             return Some(Attempt::failed(Ended::Final, e).not_sent());
         }
-        if body.len() > self.shared.dialer.limits.max_message as usize {
-            return Some(too_large(body.len(), self.shared.dialer.limits.max_message));
+        if body.len() > self.shared.settings.limits.max_message as usize {
+            return Some(too_large(body.len(), self.shared.settings.limits.max_message));
         }
-        let retry = progress.attempts > 0;
+        let first = progress.attempts == 0;
         progress.attempts += 1;
         let request = Request {
             service: call.service.id,
@@ -228,8 +241,8 @@ impl Route {
             codec,
             trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
             metadata: &metadata.0,
-            retry,
-            now: if retry { Instant::now() } else { progress.now },
+            retry: !first,
+            now: progress.now,
             deadline: progress.deadline,
         };
         let sent = connection.send(&mut waiter, &request, &body).await;
@@ -261,7 +274,7 @@ impl Route {
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
-            let another = || self.cluster.pick(&self.shared, &tried);
+            let another = || self.cluster.pick(progress.key, &tried);
             if connection.is_silent() && matches!(another(), Pick::Found(_)) {
                 return Ending::Silent;
             }
@@ -278,10 +291,8 @@ impl Route {
     }
 }
 
-/// The error as the caller gets it: with the place and the fate of its call, which is that of all
-/// its attempts: when an earlier one may have run, that the last did not says little.
+/// The error as the caller gets it: with the place of its call.
 fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
-    let did_not = matches!(error.outcome(), Outcome::NotSent | Outcome::Refused);
     let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
     error.placed(Place {
         service: call.service.registered,
@@ -289,7 +300,7 @@ fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
         endpoint,
         attempts: progress.attempts,
         elapsed: progress.start.elapsed(),
-        outcome: (progress.may_have_run && did_not).then_some(Outcome::Unknown),
+        outcome: None,
     })
 }
 
@@ -298,6 +309,12 @@ impl Attempt {
         self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
         self
     }
+}
+
+/// The hash of the key that names the call's endpoint under consistent hashing.
+fn key(options: &CallOptions) -> Option<u64> {
+    let key = options.settings().hash_key.as_ref()?;
+    Some(balance::mix(fnv1a_64(key.as_bytes())))
 }
 
 /// Waits for room on a connection that is full; for ever when there is none such.
@@ -348,12 +365,18 @@ fn ended(ending: Ending) -> Attempt {
             Kind::Error => {
                 let (reason, error) = read_error(&body);
                 let ended = Ended::Answered(reason, error.code());
+                // What a handler returned is remote. The rest is about this very call, and is the
+                // caller's own: nobody takes a deadline deeper in the system for it.
+                let error = match reason {
+                    Reason::Handler => error,
+                    _ => RpcError::new(error.code(), error.message()),
+                };
                 Attempt::failed(ended, error)
             }
             _ => Attempt::failed(Ended::Final, bad_reply()),
         },
         Ending::Broken { why, sent: false } => {
-            let text = format!("{why}; the request had not been sent");
+            let text = format!("{why}; the request did not reach a provider");
             Attempt::failed(Ended::NotSent, RpcError::unavailable(text))
         }
         Ending::Broken { why, sent: true } => {

@@ -1,35 +1,19 @@
 //! The client: a cheap handle that makes proxies.
 
 use crate::{
-    balance::Balance,
-    builder::ClientBuilder,
     call::Route,
     cluster::Cluster,
-    connection::Dialer,
-    stats::{ClientStats, Counters},
-    timekeeper::Timekeeper,
+    shared::{Life, Settings, Shared},
+    stats::ClientStats,
 };
 use dashmap::DashMap;
 use rpc_core::{
-    Call, Invoke, Outcome, Place, Proxy, RawReply, RpcError, RpcProxy, SetupError,
-    discovery::{Registry, RegistrySource},
-    invoke::BoxFuture,
+    BoxFuture, Call, Invoke, Outcome, Place, Proxy, RawReply, RpcError, RpcProxy, SetupError,
+    discovery::Registry,
     service::{ServiceMeta, contracts},
-    wire::Limits,
 };
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, time::Instant};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
 
 /// Finds providers and calls them. Cheap to clone; one client serves every contract.
 ///
@@ -40,82 +24,17 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
-/// What handles and proxies keep alive.
-pub(crate) struct Inner {
-    pub(crate) shared: Arc<Shared>,
+struct Inner {
+    shared: Arc<Shared>,
+    life: Arc<Life>,
     clusters: DashMap<u64, Arc<Cluster>>,
-    registry: Arc<dyn Registry>,
     runtime: Handle,
-    _end: DropGuard,
-}
-
-/// What the client's tasks share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) dialer: Arc<Dialer>,
-    pub(crate) end: CancellationToken,
-    pub(crate) balance: Balance,
-    pub(crate) timeout: Duration,
-    pub(crate) retries: u32,
-    max_in_flight: u32,
-    in_flight: AtomicU32,
-}
-
-/// What a builder has found to be right.
-pub(crate) struct Settings {
-    pub(crate) registry: Arc<dyn Registry>,
-    pub(crate) balance: Balance,
-    pub(crate) timeout: Duration,
-    pub(crate) retries: u32,
-    pub(crate) limits: Limits,
-    pub(crate) max_in_flight: u32,
 }
 
 impl Client {
-    /// A client with default settings, for providers that `registry` lists: a URL such as
-    /// `zookeeper://h1:2181,h2:2181/rpc`, `static://10.0.0.5:9000` or `memory://name`, or a value
-    /// that implements [`Registry`].
-    ///
-    /// # Errors
-    ///
-    /// Only for configuration; an unreachable registry is no error.
-    pub async fn connect(registry: impl Into<RegistrySource>) -> Result<Self, SetupError> {
-        Self::builder().registry(registry).build().await
-    }
-
-    /// Starts to describe a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::new()
-    }
-
-    pub(crate) fn start(settings: Settings, runtime: Handle) -> Self {
-        let end = CancellationToken::new();
-        let shared = Arc::new(Shared {
-            dialer: Arc::new(Dialer {
-                limits: settings.limits,
-                timekeeper: Timekeeper::new(),
-                counters: Counters::default(),
-                tasks: TaskTracker::new(),
-            }),
-            end: end.clone(),
-            balance: settings.balance,
-            timeout: settings.timeout,
-            retries: settings.retries,
-            max_in_flight: settings.max_in_flight,
-            in_flight: AtomicU32::new(0),
-        });
-        let dialer = Arc::clone(&shared.dialer);
-        let timekeeper = async move { dialer.timekeeper.run().await };
-        shared.dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
-        Self {
-            inner: Arc::new(Inner {
-                shared,
-                clusters: DashMap::new(),
-                registry: settings.registry,
-                runtime,
-                _end: end.drop_guard(),
-            }),
-        }
+    pub(crate) fn start(settings: Settings, registry: Arc<dyn Registry>, runtime: Handle) -> Self {
+        let (shared, life) = Shared::start(settings, registry);
+        Self { inner: Arc::new(Inner { shared, life, clusters: DashMap::new(), runtime }) }
     }
 
     /// The proxy of a contract. No I/O: the subscription to the service starts in the background,
@@ -165,8 +84,7 @@ impl Client {
     /// What this client has done so far.
     #[must_use]
     pub fn stats(&self) -> ClientStats {
-        let shared = &self.inner.shared;
-        shared.dialer.counters.read(shared.in_flight.load(Ordering::Relaxed))
+        self.inner.shared.stats()
     }
 
     fn route(&self, meta: &'static ServiceMeta) -> Arc<dyn Invoke> {
@@ -174,7 +92,7 @@ impl Client {
             Some(cluster) => Arc::new(Route {
                 shared: Arc::clone(&self.inner.shared),
                 cluster,
-                _client: Arc::clone(&self.inner),
+                _life: Arc::clone(&self.inner.life),
             }),
             None => Arc::new(Collision),
         }
@@ -186,7 +104,8 @@ impl Inner {
     fn cluster(&self, meta: &'static ServiceMeta) -> Option<Arc<Cluster>> {
         let cluster = Arc::clone(&self.clusters.entry(meta.id).or_insert_with(|| {
             let _runtime = self.runtime.enter();
-            Cluster::start(&self.shared, meta.registered, self.registry.watch(meta.registered))
+            let subscription = self.life.registry.watch(meta.registered);
+            Cluster::start(&self.shared, meta.registered, subscription)
         }));
         (*cluster.service == *meta.registered).then_some(cluster)
     }
@@ -208,30 +127,6 @@ impl Invoke for Collision {
             outcome: Some(Outcome::NotSent),
         });
         Box::pin(std::future::ready(Err(error)))
-    }
-}
-
-/// A call's share of the limit of calls in flight.
-pub(crate) struct InFlight<'a>(&'a Shared);
-
-impl<'a> InFlight<'a> {
-    pub(crate) fn enter(shared: &'a Shared) -> Result<Self, RpcError> {
-        let guard = Self(shared);
-        if shared.in_flight.fetch_add(1, Ordering::Relaxed) < shared.max_in_flight {
-            return Ok(guard);
-        }
-        let text = format!(
-            "{} calls are in flight in this client, its limit; slow down, or raise \
-             `max_in_flight`",
-            shared.max_in_flight
-        );
-        Err(RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent))
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

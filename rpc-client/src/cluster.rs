@@ -6,12 +6,13 @@
 
 mod outlook;
 
-pub(crate) use outlook::{Outlook, outlook};
+pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
-    client::Shared,
+    balance::Field,
     connection::{Connection, OnChange},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Look},
+    shared::Shared,
 };
 use arc_swap::ArcSwap;
 use rpc_core::{
@@ -48,11 +49,26 @@ pub(crate) struct Cluster {
 #[derive(Debug)]
 pub(crate) struct Picks {
     /// Connections that take calls.
-    ready: Box<[Arc<Connection>]>,
+    ready: Line,
     /// Connections whose providers have not greeted yet; used when there are no others.
-    greeting: Box<[Arc<Connection>]>,
+    greeting: Line,
     /// What is known about the rest, for calls that find nothing.
     pub(crate) outlook: Outlook,
+}
+
+/// Connections to choose from, and what the strategy knows of them.
+#[derive(Debug)]
+struct Line {
+    connections: Box<[Arc<Connection>]>,
+    field: Field,
+}
+
+impl Line {
+    fn new(shared: &Shared, connections: Vec<(Arc<Connection>, u32)>) -> Self {
+        let weights: Vec<_> = connections.iter().map(|(c, weight)| (c.addr, *weight)).collect();
+        let field = Field::new(shared.settings.balance, &weights);
+        Self { connections: connections.into_iter().map(|(c, _)| c).collect(), field }
+    }
 }
 
 /// What a call finds.
@@ -69,46 +85,11 @@ pub(crate) enum Pick {
     Nobody,
 }
 
-impl Cluster {
-    /// Starts to follow a service. Called within the client's runtime.
-    pub(crate) fn start(
-        shared: &Arc<Shared>,
-        service: &str,
-        subscription: Subscription,
-    ) -> Arc<Self> {
-        let view = subscription.current();
-        let (publish, published) = watch::channel(0);
-        let over = CancellationToken::new();
-        let picks = Picks { ready: [].into(), greeting: [].into(), outlook: Outlook::new(&view) };
-        let cluster = Arc::new(Self {
-            service: Arc::from(service),
-            picks: ArcSwap::from_pointee(picks),
-            turn: AtomicUsize::new(fastrand::usize(..)),
-            published,
-            over: over.clone(),
-        });
-        let mut task = Task {
-            cluster: Arc::downgrade(&cluster),
-            shared: Arc::clone(shared),
-            subscription,
-            endpoints: BTreeMap::new(),
-            changed: OnChange::default(),
-            publish,
-            order: RandomState::new(),
-            _over: over.drop_guard(),
-        };
-        // Before the first call looks: a list that is there already is dialled now.
-        task.review();
-        let end = shared.end.clone();
-        shared.dialer.tasks.spawn(async move {
-            end.run_until_cancelled_owned(task.run()).await;
-        });
-        cluster
-    }
-
-    /// A connection that takes calls and is not among `tried`.
-    pub(crate) fn pick(&self, shared: &Shared, tried: &[u64]) -> Pick {
-        let picks = self.picks.load();
+impl Picks {
+    /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
+    /// or the next that fits. `turn` counts calls, `key` is the hash of the call's key, if it has
+    /// one.
+    pub(crate) fn choose(&self, turn: usize, key: Option<u64>, tried: &[u64]) -> Pick {
         let (mut full, mut outdated) = (None, false);
         let mut fits = |c: &&Arc<Connection>| {
             if !c.is_usable() {
@@ -124,13 +105,13 @@ impl Cluster {
             }
             true
         };
-        for list in [&picks.ready, &picks.greeting] {
-            if list.is_empty() {
+        for list in [&self.ready, &self.greeting] {
+            if list.connections.is_empty() {
                 continue;
             }
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            let start = shared.balance.start(list.len(), turn, fastrand::u64(..));
-            let (before, from) = list.split_at(start.min(list.len()));
+            let load = |index: usize| list.connections[index].load();
+            let start = list.field.choose(turn, fastrand::u64(..), key, load);
+            let (before, from) = list.connections.split_at(start);
             if let Some(connection) = from.iter().chain(before).find(&mut fits) {
                 return Pick::Found(Arc::clone(connection));
             }
@@ -138,8 +119,61 @@ impl Cluster {
         let none = if outdated { Pick::Outdated } else { Pick::Nobody };
         full.map_or(none, Pick::Full)
     }
+}
 
-    /// What is known when no connection takes calls.
+impl Cluster {
+    /// Starts to follow a service. Called within the client's runtime.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        service: &str,
+        subscription: Subscription,
+    ) -> Arc<Self> {
+        let view = subscription.current();
+        let (publish, published) = watch::channel(0);
+        let over = CancellationToken::new();
+        let picks = Picks {
+            ready: Line::new(shared, Vec::new()),
+            greeting: Line::new(shared, Vec::new()),
+            outlook: Outlook::new(&view),
+        };
+        let cluster = Arc::new(Self {
+            service: Arc::from(service),
+            picks: ArcSwap::from_pointee(picks),
+            turn: AtomicUsize::new(fastrand::usize(..)),
+            published,
+            over: over.clone(),
+        });
+        let mut task = Task {
+            cluster: Arc::downgrade(&cluster),
+            shared: Arc::clone(shared),
+            subscription,
+            endpoints: BTreeMap::new(),
+            changed: OnChange::default(),
+            publish,
+            order: RandomState::new(),
+            past: Past::default(),
+            _over: over.drop_guard(),
+        };
+        // Before the first call looks: a list that is there already is dialled now.
+        task.review();
+        let end = shared.end.clone();
+        shared.dialer.tasks.spawn(async move {
+            end.run_until_cancelled_owned(task.run()).await;
+        });
+        cluster
+    }
+
+    /// Chooses from the newest list, see [`Picks::choose`].
+    pub(crate) fn pick(&self, key: Option<u64>, tried: &[u64]) -> Pick {
+        self.picks.load().choose(self.turn(), key, tried)
+    }
+
+    /// Counts a call, for the strategies that take turns.
+    pub(crate) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The newest list, for who looks at several sides of it.
     pub(crate) fn picks(&self) -> Arc<Picks> {
         self.picks.load_full()
     }
@@ -156,7 +190,7 @@ impl Cluster {
 
     /// Endpoints that take calls now.
     pub(crate) fn ready(&self) -> usize {
-        self.picks.load().ready.len()
+        self.picks.load().ready.connections.len()
     }
 }
 
@@ -170,6 +204,7 @@ struct Task {
     publish: watch::Sender<u64>,
     /// The order in which this client prefers instances when there are more than it dials.
     order: RandomState,
+    past: Past,
     _over: DropGuard,
 }
 
@@ -206,6 +241,7 @@ impl Task {
             };
             if !stays {
                 endpoint.retire();
+                self.past.gone = Some(now);
             }
             stays
         });
@@ -226,8 +262,10 @@ impl Task {
         }
         let enabled = |addr: &&SocketAddr| !view.disabled.contains(*addr);
         // One that is being dialled is not lost yet.
-        let is_lost = |endpoint: &Endpoint| {
-            endpoint.lost().is_some_and(|(since, _)| now - since > defaults::DIAL_TIMEOUT)
+        let is_lost = |endpoint: &Endpoint| match endpoint.look() {
+            Look::Usable { .. } => false,
+            Look::Silent => true,
+            Look::Lost { since, .. } => now - since > defaults::DIAL_TIMEOUT,
         };
         let lost = self.endpoints.iter().filter(|(addr, e)| enabled(addr) && is_lost(e)).count();
         let mut order: Vec<_> = (view.instances.keys().filter(enabled))
@@ -238,14 +276,23 @@ impl Task {
         order.into_iter().take(count).map(|(_, addr)| addr).collect()
     }
 
-    fn publish(&self, view: &View) {
+    fn publish(&mut self, view: &View) {
         let Some(cluster) = self.cluster.upgrade() else { return };
-        let enabled = self.endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr));
-        let open: Vec<_> =
-            enabled.filter_map(|(_, e)| e.connection()).filter(|c| c.is_usable()).collect();
-        let (ready, greeting): (Vec<_>, Vec<_>) = open.into_iter().partition(|c| c.is_greeted());
-        let outlook = Outlook::of(view, &self.endpoints);
-        let picks = Picks { ready: ready.into(), greeting: greeting.into(), outlook };
+        // Each endpoint is looked at once: a list and an outlook from different moments could
+        // know of a connection in neither.
+        let looks: Vec<_> = self.endpoints.iter().map(|(addr, e)| (*addr, e.look())).collect();
+        let outlook = Outlook::of(view, &looks, &mut self.past);
+        let (mut ready, mut greeting) = (Vec::new(), Vec::new());
+        for (addr, look) in looks {
+            if let Look::Usable { connection, weight } = look
+                && !view.disabled.contains(&addr)
+            {
+                let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
+                line.push((connection, weight));
+            }
+        }
+        let line = |connections| Line::new(&self.shared, connections);
+        let picks = Picks { ready: line(ready), greeting: line(greeting), outlook };
         cluster.picks.store(Arc::new(picks));
         self.publish.send_modify(|version| *version += 1);
     }

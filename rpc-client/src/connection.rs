@@ -11,6 +11,7 @@ pub(crate) use dial::Dialer;
 pub(crate) use slots::{Arrival, Refused, Waiter};
 pub(crate) use vigil::now_ms;
 
+use crate::balance::{Ewma, Load};
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     link: Link,
     slots: Slots,
     vigil: Vigil,
+    latency: Ewma,
     /// When our preface was written; the zero of the `sent` clock.
     began: Instant,
     instance: OnceLock<Option<InstanceId>>,
@@ -53,6 +55,8 @@ pub(crate) struct Connection {
     /// A call was given up since the reader last looked: what it has of a reply can go.
     given_up: AtomicBool,
     why: OnceLock<Arc<str>>,
+    /// The peer's first bytes have shown that it is no provider: nothing sent to it has run.
+    stranger: AtomicBool,
     ended: CancellationToken,
     dialer: Arc<Dialer>,
     changed: OnChange,
@@ -97,12 +101,14 @@ impl Connection {
             link,
             slots: Slots::new(),
             vigil: Vigil::new(),
+            latency: Ewma::default(),
             began: Instant::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
             retired: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
             why: OnceLock::new(),
+            stranger: AtomicBool::new(false),
             ended: CancellationToken::new(),
             dialer,
             changed,
@@ -156,6 +162,16 @@ impl Connection {
     /// Calls that wait for their replies.
     pub(crate) fn in_flight(&self) -> usize {
         self.slots.in_flight()
+    }
+
+    /// How busy it is.
+    pub(crate) fn load(&self) -> Load {
+        Load { active: self.in_flight(), latency: self.latency.nanos() }
+    }
+
+    /// An attempt on it ended `now`, after this time.
+    pub(crate) fn took(&self, latency: std::time::Duration, now: Instant) {
+        self.latency.sample(latency, now_ms(now));
     }
 
     /// Why it takes no calls any more.
@@ -359,12 +375,13 @@ impl Connection {
     /// 2. no call is admitted any more, so no attempt starts after the end was seen;
     /// 3. nothing is written any more, so the written position is final;
     /// 4. everybody who waits is told that position, from which each knows whether it has left;
+    ///    to a stranger nothing has;
     /// 5. the socket goes, and the endpoint learns that it may dial again.
     fn end(&self, why: &str) {
         let _ = self.why.set(Arc::from(why));
         self.slots.close();
         let written = self.link.close();
-        self.slots.fail_all(written);
+        self.slots.fail_all(if self.stranger.load(Ordering::Relaxed) { 0 } else { written });
         self.link.shutdown();
         self.ended.cancel();
         self.changed.notify_one();

@@ -1,8 +1,8 @@
 //! One address of a service: the connection to it, and the task that keeps one.
 
 use crate::{
-    client::Shared,
     connection::{Connection, OnChange},
+    shared::Shared,
 };
 use rpc_core::{
     defaults,
@@ -41,6 +41,21 @@ struct State {
     probation: Option<Instant>,
 }
 
+/// An endpoint at one moment.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It takes calls.
+    Usable {
+        connection: Arc<Connection>,
+        /// Its share of the calls under weighted strategies.
+        weight: u32,
+    },
+    /// It is connected, but does not answer at the moment.
+    Silent,
+    /// No call can be put on it; since when, and why.
+    Lost { since: Instant, why: Arc<str> },
+}
+
 impl Endpoint {
     /// An endpoint that begins to dial.
     pub(crate) fn start(
@@ -75,19 +90,17 @@ impl Endpoint {
         endpoint
     }
 
-    /// The connection, if one is open.
-    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
-        lock(&self.state).connection.clone().filter(|c| !c.is_ended())
-    }
-
-    /// Since when no call could be put on it, and why; `None` while one can.
-    pub(crate) fn lost(&self) -> Option<(Instant, Arc<str>)> {
+    /// What can be done with it now.
+    pub(crate) fn look(&self) -> Look {
         let state = lock(&self.state);
         match &state.connection {
-            Some(connection) if connection.is_usable() => None,
+            Some(connection) if connection.is_usable() => {
+                Look::Usable { connection: Arc::clone(connection), weight: state.instance.weight }
+            }
+            Some(connection) if connection.is_silent() => Look::Silent,
             // Its keeper is about to note it.
-            Some(connection) => Some((Instant::now(), connection.why())),
-            None => Some((state.lost, Arc::clone(&state.failure))),
+            Some(connection) => Look::Lost { since: Instant::now(), why: connection.why() },
+            None => Look::Lost { since: state.lost, why: Arc::clone(&state.failure) },
         }
     }
 

@@ -26,6 +26,8 @@ mod verdict;
 mod cluster;
 mod endpoint;
 
+mod shared;
+
 mod connection;
 mod timekeeper;
 

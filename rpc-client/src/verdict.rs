@@ -63,6 +63,15 @@ pub(crate) fn outcome(ended: Ended) -> Outcome {
     }
 }
 
+/// What the caller learns of all its attempts: one that has run, or may have, is not undone by a
+/// later one that did not.
+pub(crate) fn overall(earlier: Option<Outcome>, last: Outcome) -> Outcome {
+    match (earlier, last) {
+        (Some(ran @ (Outcome::Ran | Outcome::Unknown)), Outcome::NotSent | Outcome::Refused) => ran,
+        _ => last,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +104,16 @@ mod tests {
             assert_eq!(decide(ended, true), idempotent, "{ended:?}, idempotent");
             assert_eq!(decide(ended, false), not, "{ended:?}, not idempotent");
         }
+    }
+
+    #[test]
+    fn no_later_attempt_makes_an_earlier_one_undone() {
+        use Outcome::{NotSent, Ran, Refused, Unknown};
+        assert_eq!(overall(None, NotSent), NotSent);
+        assert_eq!(overall(Some(NotSent), Refused), Refused);
+        assert_eq!(overall(Some(Unknown), Refused), Unknown);
+        assert_eq!(overall(Some(Ran), NotSent), Ran);
+        assert_eq!(overall(Some(Unknown), Ran), Ran, "the answer is the last one's");
     }
 
     #[test]

@@ -3,10 +3,9 @@
 //! The context lives in a thread-local that is set for the time of each poll of the handler, so a
 //! handler that is moved between threads keeps it and no task-local allocation is needed.
 
-use crate::options::MetadataEntry;
+use crate::{options::MetadataEntry, trace::TraceId};
 use std::{
     cell::RefCell,
-    fmt,
     net::SocketAddr,
     pin::Pin,
     sync::{
@@ -17,22 +16,6 @@ use std::{
     time::Duration,
 };
 use tokio::{task::JoinHandle, time::Instant};
-
-/// The identity of a trace: 128 bits, written as 32 hex digits as in W3C trace context.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TraceId(pub u128);
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TraceId({self})")
-    }
-}
 
 /// The call that the running handler serves.
 ///

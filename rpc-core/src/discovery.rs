@@ -23,7 +23,7 @@ pub use memory::MemoryRegistry;
 pub use names::{check_service_name, check_version};
 pub use source::RegistrySource;
 
-use crate::invoke::BoxFuture;
+use crate::future::BoxFuture;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,

@@ -6,13 +6,11 @@
 use crate::{
     CallContext, CallOptions, RpcError,
     codec::Codec,
+    future::BoxFuture,
     service::{MethodMeta, ServiceMeta},
     transport::Body,
 };
-use std::{net::SocketAddr, pin::Pin, time::Duration};
-
-/// A boxed future, as the seam returns it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use std::{net::SocketAddr, time::Duration};
 
 /// Carries the calls of one service.
 pub trait Invoke: Send + Sync + 'static {

@@ -28,6 +28,7 @@ pub mod invoke;
 
 mod context;
 mod options;
+mod trace;
 
 pub mod discovery;
 pub mod transport;
@@ -39,13 +40,17 @@ pub mod defaults;
 mod error;
 mod setup;
 
-pub use context::{CallContext, TraceId, spawn};
+mod future;
+
+pub use context::{CallContext, spawn};
 pub use error::{Outcome, Result, RpcCode, RpcError};
 #[doc(hidden)]
 pub use error::{Place, decoding_at};
-pub use invoke::{Answer, BoxFuture, Call, EncodeArgs, Invoke, Reply as RawReply};
+pub use future::BoxFuture;
+pub use invoke::{Answer, Call, EncodeArgs, Invoke, Reply as RawReply};
 pub use options::{CallOptions, MetadataEntry};
 pub use proxy::{Proxy, RpcProxy};
 pub use rpc_macros::{rpc_client, rpc_service};
 pub use service::Shared;
 pub use setup::SetupError;
+pub use trace::TraceId;

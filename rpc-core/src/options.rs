@@ -1,6 +1,6 @@
 //! What a caller can say about a call.
 
-use crate::context::TraceId;
+use crate::trace::TraceId;
 use std::time::Duration;
 
 /// Options of the calls made through one proxy, see `with_options` of a generated client.

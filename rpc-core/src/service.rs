@@ -14,7 +14,7 @@ pub use init::{Probe, ViaDefault, ViaNothing, init};
 pub use provide::{FromProvided, Instance, Provided, Shared};
 pub use registration::{Make, Registration, registrations};
 
-use crate::{RpcError, codec::Codec, invoke::BoxFuture, transport::Body};
+use crate::{RpcError, codec::Codec, future::BoxFuture, transport::Body};
 use std::time::Duration;
 
 /// A contract, as `#[rpc_client]` describes it.

@@ -1,5 +1,10 @@
-//! Faults for integration tests: throw-away ZooKeeper servers, a TCP chaos proxy.
+//! Faults for integration tests: throw-away ZooKeeper servers, a TCP chaos proxy, a scripted peer,
+//! processes to kill, and a load whose every call is accounted for.
 
+pub mod journal;
+pub mod load;
+pub mod peer;
+pub mod process;
 pub mod proxy;
 pub mod zookeeper;
 

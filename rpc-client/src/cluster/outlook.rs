@@ -1,11 +1,11 @@
 //! Whether a call that finds no endpoint should wait for one, and what to say when it should not.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::Look;
 use rpc_core::{
     defaults,
     discovery::{Source, View},
 };
-use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 /// What is known of a service beside the endpoints that take calls.
@@ -15,6 +15,8 @@ pub(crate) struct Outlook {
     place: Arc<str>,
     listed: usize,
     disabled: usize,
+    /// Since when the registry has listed no instance.
+    empty: Option<Instant>,
     /// When an endpoint was lost, or listed without being reached, last.
     lost: Option<Instant>,
     /// An endpoint is connected and does not answer at the moment.
@@ -23,37 +25,57 @@ pub(crate) struct Outlook {
     why: Vec<(SocketAddr, Arc<str>)>,
 }
 
+/// What a view no longer shows.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// When an endpoint was given up last.
+    pub(crate) gone: Option<Instant>,
+    /// Since when the registry has listed no instance.
+    empty: Option<Instant>,
+}
+
 /// Endpoints that an error text names at most.
 const NAMED: usize = 4;
 
 impl Outlook {
     /// Before anything was dialled: what is listed already is about to be.
     pub(crate) fn new(view: &View) -> Self {
-        let none = Self::of(view, &BTreeMap::new());
+        let none = Self::of(view, &[], &mut Past::default());
         Self { lost: (none.listed > 0).then(Instant::now), ..none }
     }
 
-    pub(crate) fn of(view: &View, endpoints: &BTreeMap<SocketAddr, Arc<Endpoint>>) -> Self {
-        let (mut lost, mut silent, mut why) = (None, false, Vec::new());
+    /// What `view` and the endpoints say; `past` is what they no longer show.
+    pub(crate) fn of(view: &View, endpoints: &[(SocketAddr, Look)], past: &mut Past) -> Self {
+        let (mut lost, mut silent, mut reasons) = (past.gone, false, Vec::new());
         // Those that are disabled take no calls however they are.
-        for (addr, endpoint) in endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr)) {
-            if endpoint.connection().is_some_and(|c| c.is_silent()) {
-                silent = true;
-                why.push((*addr, Arc::from("silent: connected, but does not answer")));
-            } else if let Some((since, reason)) = endpoint.lost() {
-                lost = lost.max(Some(since));
-                why.push((*addr, reason));
+        for (addr, look) in endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr)) {
+            match look {
+                Look::Usable { .. } => {}
+                Look::Silent => {
+                    silent = true;
+                    reasons.push((*addr, Arc::from("silent: connected, but does not answer")));
+                }
+                Look::Lost { since, why } => {
+                    lost = lost.max(Some(*since));
+                    reasons.push((*addr, Arc::clone(why)));
+                }
             }
         }
-        why.truncate(NAMED);
+        reasons.truncate(NAMED);
+        past.empty = if view.instances.is_empty() {
+            past.empty.or_else(|| Some(Instant::now()))
+        } else {
+            None
+        };
         Self {
             source: view.source.clone(),
             place: Arc::clone(&view.place),
             listed: view.instances.len(),
             disabled: view.instances.keys().filter(|a| view.disabled.contains(a)).count(),
+            empty: past.empty,
             lost,
             silent,
-            why,
+            why: reasons,
         }
     }
 
@@ -100,7 +122,7 @@ pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
         Source::Connecting { .. } | Source::Stale { .. } => forever,
         Source::Live { .. } if outlook.silent => forever,
         Source::Live { since } => {
-            let empty = (outlook.listed == 0).then(|| *since + defaults::EMPTY_GRACE);
+            let empty = outlook.empty.map(|empty| empty.max(*since) + defaults::EMPTY_GRACE);
             let lost = outlook.lost.map(|lost| lost + defaults::ENDPOINT_GRACE);
             empty.max(lost)?
         }
@@ -114,11 +136,13 @@ mod tests {
     use std::time::Duration;
 
     fn at(source: Source, listed: usize, lost: Option<Instant>) -> Outlook {
+        let now = Instant::now();
         Outlook {
             source,
             place: Arc::from("/rpc/x"),
             listed,
             disabled: 0,
+            empty: (listed == 0).then_some(now),
             lost,
             silent: false,
             why: Vec::new(),
@@ -133,7 +157,9 @@ mod tests {
         let live = |since| Source::Live { since };
         let stale = Source::Stale { since: then, reason: Arc::from("gone") };
         assert!(outlook(&at(stale, 0, None), now).is_some(), "unreachable: wait");
-        assert_eq!(outlook(&at(live(then), 0, None), now), None, "empty for 3 s: fail");
+        let empty = |since| Outlook { empty: Some(since), ..at(live(then), 0, None) };
+        assert_eq!(outlook(&empty(then), now), None, "empty for 3 s: fail");
+        assert!(outlook(&empty(now), now).is_some(), "just become empty: wait");
         assert!(outlook(&at(live(now), 0, None), now).is_some(), "just become live: wait");
         assert!(outlook(&at(live(then), 1, Some(then)), now).is_some(), "lost 3 s ago: wait");
         let much_later = now + Duration::from_secs(3);

@@ -5,8 +5,8 @@ use rpc_core::{
     RpcError, defaults,
     transport::{Assembly, Body, Progress, ReadBuffer},
     wire::{
-        Header, Kind, Limits, ProtocolError, Reason, flag, next_frame, put_close, put_error,
-        put_signal, read_close, read_preface, read_total,
+        Header, Kind, Limits, PrefaceError, ProtocolError, Reason, flag, next_frame, put_close,
+        put_error, put_signal, read_close, read_preface, read_total,
     },
 };
 use std::{
@@ -44,7 +44,8 @@ struct Reader {
     buffer: ReadBuffer,
     /// The large replies that are on their way, by the headers that announced them.
     assembly: Assembly<Header>,
-    max_message: u32,
+    /// The largest reply that is taken.
+    limit: u32,
     answers: Vec<(u64, Arrival)>,
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
@@ -58,7 +59,7 @@ impl Reader {
             connection,
             buffer: ReadBuffer::new(),
             assembly: Assembly::new(limits),
-            max_message: limits.max_message,
+            limit: limits.max_message,
             answers: Vec::new(),
             wakers: Vec::new(),
             out: Vec::new(),
@@ -114,11 +115,12 @@ impl Reader {
         if self.connection.is_greeted() {
             return Ok(true);
         }
-        let Some((preface, length)) =
-            read_preface(self.buffer.data()).map_err(|e| e.to_string())?
-        else {
-            return Ok(false);
-        };
+        let read = read_preface(self.buffer.data()).map_err(|e| {
+            let stranger = !matches!(e, PrefaceError::Broken);
+            self.connection.stranger.store(stranger, Ordering::Relaxed);
+            e.to_string()
+        });
+        let Some((preface, length)) = read? else { return Ok(false) };
         self.buffer.consume(length);
         self.connection.link.credit().greeted(preface.limits);
         let _ = self.connection.instance.set(preface.instance);
@@ -166,7 +168,7 @@ impl Reader {
                 self.connection.link.credit().grant(header.id, bytes)
             }
             Kind::Ping => {
-                // A provider that pings and does not read has no use for a pong.
+                // One who does not read what it is sent would not read that either.
                 if self.connection.link.outbox().unsent() < defaults::MAX_UNSENT {
                     put_signal(&mut self.out, Kind::Pong, header.id);
                 }
@@ -189,32 +191,22 @@ impl Reader {
         }
     }
 
-    /// The first piece of a large reply. One that nobody waits for only gives its credit back.
+    /// The first piece of a large reply. One that nobody waits for, or that is too large, only
+    /// gives its credit back.
     fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
-        let wanted = self.connection.slots.is_waiting(header.id);
-        let progress = if wanted && total <= self.max_message {
+        let waiting = self.connection.slots.is_waiting(header.id);
+        if waiting && total > self.limit {
+            self.answer(Header { kind: Kind::Error, ..header }, too_large(total, self.limit));
+            // No credit for it will come: its provider would wait with the rest.
+            put_signal(&mut self.out, Kind::Cancel, header.id);
+        }
+        let progress = if waiting && total <= self.limit {
             self.assembly.begin(header.id, header, total, piece, &mut self.out)?
         } else {
             self.assembly.data(header.id, piece, &mut self.out)?
         };
-        if wanted && total > self.max_message {
-            self.too_large(header, total);
-        }
         self.progress(progress);
         Ok(())
-    }
-
-    /// A reply beyond what this client has announced: an error to its call alone.
-    fn too_large(&mut self, header: Header, total: u32) {
-        let text = format!(
-            "the reply is {total} bytes, this client takes at most {}; ask for less at a time, or \
-             raise its `max_message`",
-            self.max_message
-        );
-        let mut body = Body::new();
-        put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
-        self.answer(Header { kind: Kind::Error, ..header }, body);
-        put_signal(&mut self.out, Kind::Cancel, header.id);
     }
 
     fn data(&mut self, id: u64, piece: &[u8]) -> Result<(), ProtocolError> {
@@ -236,6 +228,18 @@ impl Reader {
         let Header { kind, aux, id, flags: _ } = header;
         self.answers.push((id, Arrival::Answer { kind, aux, body }));
     }
+}
+
+/// What the caller of a reply is told that is larger than this client takes. A provider that keeps
+/// to the protocol says so itself.
+fn too_large(total: u32, limit: u32) -> Body {
+    let text = format!(
+        "the reply is {total} bytes, the largest message is {limit}; ask for less, or raise \
+         `max_message` of the client"
+    );
+    let mut body = Body::new();
+    put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
+    body
 }
 
 #[cfg(test)]

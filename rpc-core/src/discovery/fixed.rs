@@ -7,7 +7,7 @@ use super::{
     Announcement, Instance, Instances, Register, Registered, RegistrationState, Source,
     Subscription, View, Watch,
 };
-use crate::{SetupError, invoke::BoxFuture};
+use crate::{SetupError, future::BoxFuture};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,

@@ -7,7 +7,7 @@ use super::{
     Announcement, Instance, Instances, Register, Registered, RegistrationState, Source,
     Subscription, View, Watch,
 };
-use crate::invoke::BoxFuture;
+use crate::future::BoxFuture;
 use dashmap::DashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,7 +1,7 @@
 //! How an instance is made: by an `init` function of any of the allowed shapes, or by `Default`.
 
 use super::provide::{FromProvided, Instance, Provided};
-use crate::invoke::BoxFuture;
+use crate::future::BoxFuture;
 use std::{error::Error, future::ready, marker::PhantomData, sync::Arc};
 
 /// An instance, or a text that says why there is none.

@@ -4,7 +4,7 @@ use super::{
     BoundService, ServiceMeta,
     provide::{Instance, Provided},
 };
-use crate::{SetupError, invoke::BoxFuture};
+use crate::{SetupError, future::BoxFuture};
 use std::{any::TypeId, fmt, sync::Arc};
 
 /// One `#[rpc_service]` impl.

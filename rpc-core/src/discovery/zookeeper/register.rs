@@ -16,7 +16,7 @@ use self::nodes::{Nodes, Trouble, Watches};
 use super::session::{Backoff, Link, LinkEvent, Target, jitter, supervised};
 use crate::{
     discovery::{Announcement, Registered, RegistrationState},
-    invoke::BoxFuture,
+    future::BoxFuture,
 };
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{

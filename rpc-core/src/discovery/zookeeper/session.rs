@@ -5,7 +5,7 @@
 //! every operation here has its own deadline, connecting has its own pauses, and a session that
 //! stays disconnected gets another one opened beside it.
 
-use crate::invoke::BoxFuture;
+use crate::future::BoxFuture;
 use std::{
     fmt,
     future::poll_fn,

@@ -1,0 +1,102 @@
+//! What the parts of one client share: its settings, its counts, its life.
+
+use crate::{
+    balance::Balance,
+    connection::Dialer,
+    stats::{ClientStats, Counters},
+    timekeeper::Timekeeper,
+};
+use rpc_core::{Outcome, RpcError, discovery::Registry, wire::Limits};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// What a builder has found to be right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) balance: Balance,
+    /// Of calls that name none.
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    /// What this client is ready to receive.
+    pub(crate) limits: Limits,
+    pub(crate) max_in_flight: u32,
+}
+
+/// What the client's tasks and calls share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) dialer: Arc<Dialer>,
+    /// Triggered when the client's [`Life`] is over.
+    pub(crate) end: CancellationToken,
+    in_flight: AtomicU32,
+}
+
+/// Kept by handles and proxies: when the last is dropped, the client's tasks end.
+pub(crate) struct Life {
+    pub(crate) registry: Arc<dyn Registry>,
+    _end: DropGuard,
+}
+
+impl Shared {
+    /// Starts the tasks that every client has. Called within its runtime.
+    pub(crate) fn start(settings: Settings, registry: Arc<dyn Registry>) -> (Arc<Self>, Arc<Life>) {
+        let end = CancellationToken::new();
+        let dialer = Arc::new(Dialer {
+            limits: settings.limits,
+            timekeeper: Timekeeper::new(),
+            counters: Counters::default(),
+            tasks: TaskTracker::new(),
+        });
+        let clock = Arc::clone(&dialer);
+        let timekeeper = async move { clock.timekeeper.run().await };
+        dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
+        let life = Life { registry, _end: end.clone().drop_guard() };
+        let shared = Self { settings, dialer, end, in_flight: AtomicU32::new(0) };
+        (Arc::new(shared), Arc::new(life))
+    }
+
+    pub(crate) fn stats(&self) -> ClientStats {
+        self.dialer.counters.read(self.in_flight.load(Ordering::Relaxed))
+    }
+}
+
+/// A call's share of the limit of calls in flight.
+pub(crate) struct InFlight<'a>(&'a Shared);
+
+impl<'a> InFlight<'a> {
+    pub(crate) fn enter(shared: &'a Shared) -> Result<Self, RpcError> {
+        let guard = Self(shared);
+        let limit = shared.settings.max_in_flight;
+        if shared.in_flight.fetch_add(1, Ordering::Relaxed) < limit {
+            return Ok(guard);
+        }
+        let text = format!(
+            "{limit} calls are in flight in this client, its limit; slow down, or raise \
+             `max_in_flight`"
+        );
+        Err(RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent))
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Life").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! Fault tests: providers, networks and registries that fail under load, and what calls see of it.
+//!
+//! Consumers here have no retry and no filter of their own. Each handler writes the key of its
+//! call down before it answers, and every test compares what callers were told with what was
+//! written. Counts are asserted exactly; times are only limits of waits, ten times what is
+//! expected. One test runs at a time.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ledger;
+mod scene;
+
+mod abuse;
+mod network;
+mod overload;
+mod process;
+mod registry;
+
+/// What the processes that other tests start run; nothing by itself.
+#[test]
+#[ignore = "runs in processes that other tests start"]
+fn provider_process() {
+    scene::provider_process();
+}
