@@ -259,7 +259,7 @@ impl Route {
     async fn wait(
         &self,
         connection: &Arc<Connection>,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         progress: &Progress,
     ) -> Ending {
         let mut ending = connection.wait(waiter).await;

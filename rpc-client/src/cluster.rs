@@ -17,7 +17,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use rpc_core::{
     defaults,
-    discovery::{Instances, Subscription, View},
+    discovery::{Subscription, View},
 };
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The endpoints of a service, for the calls to it.
@@ -230,7 +230,7 @@ impl Task {
     /// Brings the endpoints in line with the registry and publishes what takes calls.
     fn review(&mut self) {
         let view = self.subscription.current();
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         self.endpoints.retain(|addr, endpoint| {
             let stays = match view.instances.get(addr) {
                 Some(instance) => {
@@ -245,7 +245,7 @@ impl Task {
             }
             stays
         });
-        for addr in self.wanted(&view.instances) {
+        for addr in self.wanted(&view, now) {
             let instance = &view.instances[&addr];
             self.endpoints.entry(addr).or_insert_with(|| {
                 Endpoint::start(&self.shared, Arc::clone(instance), &self.changed)
@@ -254,15 +254,22 @@ impl Task {
         self.publish(&view);
     }
 
-    /// The addresses to dial: all of them, or as many as are dialled ahead of need and one more
-    /// for each of those that cannot be reached.
-    fn wanted(&self, instances: &Instances) -> Vec<SocketAddr> {
-        if instances.len() <= defaults::MAX_DIALLED {
-            return instances.keys().copied().collect();
+    /// The addresses to dial: all of them, or as many of those that take calls as are dialled
+    /// ahead of need, and one more for each of these that cannot be reached.
+    fn wanted(&self, view: &View, now: Instant) -> Vec<SocketAddr> {
+        if view.instances.len() <= defaults::MAX_DIALLED {
+            return view.instances.keys().copied().collect();
         }
-        let lost = self.endpoints.values().filter(|e| !e.look().is_usable()).count();
-        let mut order: Vec<_> =
-            instances.keys().map(|addr| (self.order.hash_one(addr), *addr)).collect();
+        let enabled = |addr: &&SocketAddr| !view.disabled.contains(*addr);
+        // One that is being dialled is not lost yet.
+        let is_lost = |endpoint: &Endpoint| match endpoint.look() {
+            Look::Lost { since, .. } => now - since > defaults::DIAL_TIMEOUT,
+            Look::Silent | Look::Usable { .. } => false,
+        };
+        let lost = self.endpoints.iter().filter(|(addr, e)| enabled(addr) && is_lost(e)).count();
+        let mut order: Vec<_> = (view.instances.keys().filter(enabled))
+            .map(|addr| (self.order.hash_one(addr), *addr))
+            .collect();
         order.sort_unstable();
         let count = defaults::MAX_DIALLED + lost.min(defaults::MAX_DIALLED);
         order.into_iter().take(count).map(|(_, addr)| addr).collect()

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What is known about an address, and the connection to it if there is one.
@@ -22,6 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) struct Endpoint {
     pub(crate) addr: SocketAddr,
     state: Mutex<State>,
+    /// Another process may listen here now: it is dialled without further pause.
+    renewed: Arc<Notify>,
     /// Ends the task that keeps the connection.
     _stop: DropGuard,
 }
@@ -56,12 +58,6 @@ pub(crate) enum Look {
     Lost { since: Instant, why: Arc<str> },
 }
 
-impl Look {
-    pub(crate) fn is_usable(&self) -> bool {
-        matches!(self, Self::Usable { .. })
-    }
-}
-
 impl Endpoint {
     /// An endpoint that begins to dial.
     pub(crate) fn start(
@@ -81,6 +77,7 @@ impl Endpoint {
                 failure: Arc::from("being dialled"),
                 probation: None,
             }),
+            renewed: Arc::default(),
             _stop: stop.clone().drop_guard(),
         });
         let keeper = Keeper {
@@ -88,6 +85,7 @@ impl Endpoint {
             endpoint: Arc::downgrade(&endpoint),
             shared: Arc::clone(shared),
             changed: Arc::clone(changed),
+            renewed: Arc::clone(&endpoint.renewed),
         };
         shared.dialer.tasks.spawn(async move {
             stop.run_until_cancelled_owned(keeper.run()).await;
@@ -117,8 +115,18 @@ impl Endpoint {
     /// The registry lists this instance here.
     pub(crate) fn listed(&self, instance: &Arc<Instance>) {
         let mut state = lock(&self.state);
-        state.instance = Arc::clone(instance);
         state.probation = None;
+        if Arc::ptr_eq(&state.instance, instance) {
+            return;
+        }
+        let another = state.instance.id != instance.id;
+        state.instance = Arc::clone(instance);
+        if another && state.connection.is_none() {
+            // It was listed just now: calls wait for it as for one that was just lost.
+            state.lost = Instant::now();
+            drop(state);
+            self.renewed.notify_one();
+        }
     }
 
     /// The registry lists nothing here any more. Says whether the endpoint stays in use: its
@@ -155,6 +163,7 @@ struct Keeper {
     endpoint: std::sync::Weak<Endpoint>,
     shared: Arc<Shared>,
     changed: OnChange,
+    renewed: Arc<Notify>,
 }
 
 impl Keeper {
@@ -162,25 +171,29 @@ impl Keeper {
         let mut backoff = Backoff::new();
         loop {
             let began = Instant::now();
-            let (failure, served) = match self.shared.dialer.dial(self.addr, &self.changed).await {
+            let dialled = self.shared.dialer.dial(self.addr, &self.changed).await;
+            let (failure, served, left) = match dialled {
                 Ok(connection) => {
                     self.serve(&connection).await;
-                    (connection.why(), connection.is_greeted() && !connection.is_leaving())
+                    (connection.why(), connection.is_greeted(), connection.is_leaving())
                 }
-                Err(e) => (Arc::from(format!("dialling failed: {e}")), false),
+                Err(e) => (Arc::from(format!("dialling failed: {e}")), false, false),
             };
             if !self.note(|state| state.failure = failure) {
                 return;
             }
             self.changed.notify_one();
-            if served {
+            if served && (!left || began.elapsed() > SETTLED) {
                 backoff = Backoff::new();
-                if began.elapsed() > SETTLED {
-                    // Most likely only the connection was lost.
-                    continue;
-                }
             }
-            tokio::time::sleep(backoff.next(fastrand::f64())).await;
+            if served && !left && began.elapsed() > SETTLED {
+                // Most likely only the connection was lost.
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next(fastrand::f64())) => {}
+                () = self.renewed.notified() => backoff = Backoff::new(),
+            }
         }
     }
 

@@ -47,7 +47,8 @@ impl Outlook {
     /// What `view` and the endpoints say; `past` is what they no longer show.
     pub(crate) fn of(view: &View, endpoints: &[(SocketAddr, Look)], past: &mut Past) -> Self {
         let (mut lost, mut silent, mut reasons) = (past.gone, false, Vec::new());
-        for (addr, look) in endpoints {
+        // Those that are disabled take no calls however they are.
+        for (addr, look) in endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr)) {
             match look {
                 Look::Usable { .. } => {}
                 Look::Silent => {

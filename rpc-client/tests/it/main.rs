@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 #![allow(unreachable_pub, reason = "there is nobody to reach them")]
 
+mod endpoints;
+mod large;
 mod moving;
 mod outbox;
 mod script;

@@ -12,7 +12,7 @@ use rpc_core::{
     },
 };
 use serde::Serialize;
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -27,7 +27,6 @@ pub trait Raw {
     async fn put(&self, text: String) -> Result<String>;
     #[rpc(idempotent)]
     async fn get(&self, text: String) -> Result<String>;
-    async fn store(&self, data: &[u8]) -> Result<u64>;
     async fn load(&self) -> Result<Vec<u8>>;
 }
 
@@ -39,7 +38,11 @@ pub struct Provider {
 
 impl Provider {
     pub async fn bind() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at(([127, 0, 0, 1], 0).into()).await
+    }
+
+    pub async fn at(addr: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         Self { listener, addr }
     }
@@ -47,9 +50,7 @@ impl Provider {
     /// The next connection, before anything was read from it.
     pub async fn accept(&self) -> Peer {
         let accepted = timeout(BOUND, self.listener.accept()).await.expect("nobody dialled");
-        let stream = accepted.unwrap().0;
-        stream.set_nodelay(true).unwrap();
-        Peer { stream, read: Vec::new() }
+        Peer::new(accepted.unwrap().0)
     }
 
     /// The next connection, greeted.
@@ -87,9 +88,27 @@ impl Frame {
     pub fn id(&self) -> u64 {
         self.header.id
     }
+
+    /// The one argument of a request that is no large one.
+    pub fn text(&self) -> String {
+        let mut rest = &*self.payload;
+        RequestHead::read(self.header.flags, &mut rest).unwrap();
+        let mut args: BTreeMap<String, String> = Codec::Named.decode(rest).unwrap();
+        args.remove("text").unwrap()
+    }
 }
 
 impl Peer {
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Where the client has dialled.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
     /// Exchanges prefaces.
     pub async fn greet(&mut self, limits: Limits) {
         loop {
@@ -141,14 +160,25 @@ impl Peer {
     /// The next frame but pings; `None` at the end of the stream.
     pub async fn frame_or_end(&mut self) -> Option<Frame> {
         loop {
+            let frame = self.any_or_end().await?;
+            if frame.header.kind != Kind::Ping {
+                return Some(frame);
+            }
+            self.signal(Kind::Pong, frame.id()).await;
+        }
+    }
+
+    /// The next frame, pings included.
+    pub async fn next(&mut self) -> Frame {
+        self.any_or_end().await.expect("the client closed")
+    }
+
+    async fn any_or_end(&mut self) -> Option<Frame> {
+        loop {
             if let Some((header, payload, length)) = next_frame(&self.read).unwrap() {
-                let payload = payload.to_vec();
+                let frame = Frame { header, payload: payload.to_vec() };
                 self.read.drain(..length);
-                if header.kind == Kind::Ping {
-                    self.signal(Kind::Pong, header.id).await;
-                    continue;
-                }
-                return Some(Frame { header, payload });
+                return Some(frame);
             }
             if !self.fill().await {
                 return None;

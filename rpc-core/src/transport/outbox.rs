@@ -8,7 +8,7 @@
 //! when one does.
 
 use super::lock;
-use crate::defaults;
+use crate::{defaults, wire::set_skipped};
 use std::{
     io,
     sync::{
@@ -85,6 +85,8 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct Sent {
+    /// The stream position of its first byte, for [`Outbox::take_back`].
+    pub start: u64,
     /// The stream position after its last byte, to compare with [`Outbox::written`].
     pub end: u64,
     /// Whether the outbox is now the sender's to write.
@@ -171,11 +173,12 @@ impl Outbox {
     fn put(&self, state: &mut State, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
         let before = state.buffer.len();
         write(&mut state.buffer);
-        let end = self.appended.load(Ordering::Relaxed) + (state.buffer.len() - before) as u64;
+        let start = self.appended.load(Ordering::Relaxed);
+        let end = start + (state.buffer.len() - before) as u64;
         // Release: who learns of these bytes from here also sees them in the buffer.
         self.appended.store(end, Ordering::Release);
         state.frames += 1;
-        Sent { end, owner: !std::mem::replace(&mut state.owned, true) }
+        Sent { start, end, owner: !std::mem::replace(&mut state.owned, true) }
     }
 
     /// Ends the outbox: nothing is appended or written any more. Returns how many bytes reached
@@ -191,6 +194,33 @@ impl Outbox {
         self.room.notify_waiters();
         self.flush.notify_one();
         written
+    }
+
+    /// Takes back a request that was sent as one frame from `start` to `end`: whether its last
+    /// byte has not reached the kernel and never will. Its place is kept by a frame that is
+    /// skipped.
+    pub fn take_back(&self, start: u64, end: u64) -> bool {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Closed {
+            drop(state);
+            // The position is final once a write that is under way has ended.
+            drop(lock(&self.writing));
+            return end > self.written();
+        }
+        let state = &mut *state;
+        let buffered = self.appended.load(Ordering::Relaxed) - state.buffer.len() as u64;
+        let refused = buffered - state.refused.len() as u64;
+        let (bytes, from, began) = if start >= buffered {
+            (&mut state.buffer, buffered, false)
+        } else {
+            // What a write has in its hands at the moment is nowhere here.
+            (&mut state.refused, refused, start < refused + state.at as u64)
+        };
+        let at = start.checked_sub(from).and_then(|at| usize::try_from(at).ok());
+        match at.and_then(|at| bytes.get_mut(at..)) {
+            Some(frame) if !began => set_skipped(frame),
+            _ => false,
+        }
     }
 
     /// Bytes handed to the kernel since the connection began.
@@ -431,6 +461,7 @@ impl Default for Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Kind, put_signal};
     use std::{io::Read, net::TcpListener, sync::Arc, thread, time::Duration};
     use tokio::time::Instant;
 
@@ -464,6 +495,40 @@ mod tests {
         let mut arrived = [0; 3];
         far.read_exact(&mut arrived).unwrap();
         assert_eq!(arrived, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_taken_back_until_it_has_begun_to_leave() {
+        let (near, mut far) = pair().await;
+        let outbox = Outbox::new();
+        let put = |out: &mut Vec<u8>| put_signal(out, Kind::Request, 9);
+        let gone = outbox.append(put).unwrap();
+        outbox.write_or_leave(&near);
+        assert!(!outbox.take_back(gone.start, gone.end), "the kernel has it");
+        assert!(outbox.append(|out| out.resize(64 << 20, 0)).unwrap().owner);
+        let behind = outbox.append(put).unwrap();
+        // The socket refuses the rest of the first write.
+        outbox.write_or_leave(&near);
+        let later = outbox.append(put).unwrap();
+        let stays = outbox.append(put).unwrap();
+        assert!(outbox.take_back(behind.start, behind.end), "it is in what was refused");
+        assert!(outbox.take_back(later.start, later.end), "it is in what was added since");
+        let reader = thread::spawn(move || {
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).unwrap();
+            all
+        });
+        tokio::select! {
+            ended = outbox.flusher(&near) => panic!("{ended:?}"),
+            () = outbox.flushed() => {}
+        }
+        assert!(!outbox.take_back(stays.start, stays.end));
+        drop(near);
+        let all = reader.join().unwrap();
+        let kinds = [(&gone, 1), (&behind, 0x80), (&later, 0x80), (&stays, 1)];
+        for (sent, kind) in kinds {
+            assert_eq!(all[usize::try_from(sent.start).unwrap() + 4], kind, "{sent:?}");
+        }
     }
 
     #[tokio::test]
