@@ -34,6 +34,8 @@ struct State {
     connection: Option<Arc<Connection>>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     left: Option<InstanceId>,
+    /// A connection to it was lost before.
+    served: bool,
     /// Since when there has been no usable connection.
     lost: Instant,
     failure: Arc<str>,
@@ -70,6 +72,7 @@ impl Endpoint {
                 instance,
                 connection: None,
                 left: None,
+                served: false,
                 lost: Instant::now(),
                 failure: Arc::from("being dialled"),
                 probation: None,
@@ -94,6 +97,11 @@ impl Endpoint {
     pub(crate) fn look(&self) -> Look {
         let state = lock(&self.state);
         match &state.connection {
+            // After a loss a connection is used once its provider has greeted: a listener that is
+            // being closed still accepts, and what is sent to it is lost.
+            Some(connection) if !connection.is_greeted() && state.served => {
+                Look::Lost { since: state.lost, why: Arc::from("connected, not greeted yet") }
+            }
             Some(connection) if connection.is_usable() => {
                 Look::Usable { connection: Arc::clone(connection), weight: state.instance.weight }
             }
@@ -175,12 +183,12 @@ impl Keeper {
                 return;
             }
             self.changed.notify_one();
-            if served && began.elapsed() > SETTLED {
-                // It had served for a while: most likely only the connection was lost.
+            if served && (!left || began.elapsed() > SETTLED) {
                 backoff = Backoff::new();
-                if !left {
-                    continue;
-                }
+            }
+            if served && !left && began.elapsed() > SETTLED {
+                // Most likely only the connection was lost.
+                continue;
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff.next(fastrand::f64())) => {}
@@ -211,6 +219,7 @@ impl Keeper {
         let left = connection.is_leaving().then(|| connection.instance()).flatten();
         self.note(|state| {
             state.connection = None;
+            state.served |= connection.is_greeted();
             state.left = left.or(state.left);
             state.lost = Instant::now();
         });

@@ -44,8 +44,7 @@ struct Reader {
     buffer: ReadBuffer,
     /// The large replies that are on their way, by the headers that announced them.
     assembly: Assembly<Header>,
-    /// The largest reply that is taken.
-    limit: u32,
+    max_message: u32,
     answers: Vec<(u64, Arrival)>,
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
@@ -59,7 +58,7 @@ impl Reader {
             connection,
             buffer: ReadBuffer::new(),
             assembly: Assembly::new(limits),
-            limit: limits.max_message,
+            max_message: limits.max_message,
             answers: Vec::new(),
             wakers: Vec::new(),
             out: Vec::new(),
@@ -168,7 +167,7 @@ impl Reader {
                 self.connection.link.credit().grant(header.id, bytes)
             }
             Kind::Ping => {
-                // One who does not read what it is sent would not read that either.
+                // A provider that pings and does not read has no use for a pong.
                 if self.connection.link.outbox().unsent() < defaults::MAX_UNSENT {
                     put_signal(&mut self.out, Kind::Pong, header.id);
                 }
@@ -191,22 +190,32 @@ impl Reader {
         }
     }
 
-    /// The first piece of a large reply. One that nobody waits for, or that is too large, only
-    /// gives its credit back.
+    /// The first piece of a large reply. One that nobody waits for only gives its credit back.
     fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
-        let waiting = self.connection.slots.is_waiting(header.id);
-        if waiting && total > self.limit {
-            self.answer(Header { kind: Kind::Error, ..header }, too_large(total, self.limit));
-            // No credit for it will come: its provider would wait with the rest.
-            put_signal(&mut self.out, Kind::Cancel, header.id);
-        }
-        let progress = if waiting && total <= self.limit {
+        let wanted = self.connection.slots.is_waiting(header.id);
+        let progress = if wanted && total <= self.max_message {
             self.assembly.begin(header.id, header, total, piece, &mut self.out)?
         } else {
             self.assembly.data(header.id, piece, &mut self.out)?
         };
+        if wanted && total > self.max_message {
+            self.too_large(header, total);
+        }
         self.progress(progress);
         Ok(())
+    }
+
+    /// A reply beyond what this client has announced: an error to its call alone.
+    fn too_large(&mut self, header: Header, total: u32) {
+        let text = format!(
+            "the reply is {total} bytes, this client takes at most {}; ask for less at a time, or \
+             raise its `max_message`",
+            self.max_message
+        );
+        let mut body = Body::new();
+        put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
+        self.answer(Header { kind: Kind::Error, ..header }, body);
+        put_signal(&mut self.out, Kind::Cancel, header.id);
     }
 
     fn data(&mut self, id: u64, piece: &[u8]) -> Result<(), ProtocolError> {
@@ -228,18 +237,6 @@ impl Reader {
         let Header { kind, aux, id, flags: _ } = header;
         self.answers.push((id, Arrival::Answer { kind, aux, body }));
     }
-}
-
-/// What the caller of a reply is told that is larger than this client takes. A provider that keeps
-/// to the protocol says so itself.
-fn too_large(total: u32, limit: u32) -> Body {
-    let text = format!(
-        "the reply is {total} bytes, the largest message is {limit}; ask for less, or raise \
-         `max_message` of the client"
-    );
-    let mut body = Body::new();
-    put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
-    body
 }
 
 #[cfg(test)]
