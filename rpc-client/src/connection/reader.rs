@@ -13,8 +13,12 @@ use std::{
     io,
     sync::{Arc, atomic::Ordering},
     task::Waker,
+    time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long a connection that must end waits for its reason to be written.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a large reply was announced as.
 type Announced = (Kind, u16);
@@ -40,10 +44,10 @@ pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
         answers: Vec::new(),
         wakers: Vec::new(),
         out: Vec::new(),
-        last_words: None,
+        farewell: None,
     };
     end.1 = match reader.read().await {
-        Ok(()) => reader.last_words.take().map_or_else(
+        Ok(()) => reader.farewell.take().map_or_else(
             || "the provider closed the connection".to_owned(),
             |words| format!("the provider closed the connection: {words}"),
         ),
@@ -61,7 +65,8 @@ struct Reader {
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
     out: Vec<u8>,
-    last_words: Option<String>,
+    /// What the provider said when it closed.
+    farewell: Option<String>,
 }
 
 impl Reader {
@@ -77,7 +82,7 @@ impl Reader {
                 self.connection.dialer.counters.late_replies.fetch_add(late, Ordering::Relaxed);
             }
             if let Err(e) = parsed {
-                let _ = self.connection.link.send(|out| put_close(out, e.0));
+                self.last_words(&e).await;
                 return Err(e.to_string());
             }
             if !self.out.is_empty() {
@@ -88,6 +93,16 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Tells the provider what it did wrong, as far as it listens. No call is admitted meanwhile.
+    async fn last_words(&self, error: &ProtocolError) {
+        let Connection { slots, link, .. } = &*self.connection;
+        slots.stop_admitting();
+        if link.send(|out| put_close(out, error.0)).is_ok() {
+            // Somebody else may be writing at the moment and take it along.
+            let _ = timeout(LAST_WORDS, link.outbox().flushed()).await;
+        }
     }
 
     /// Reads once; `false` at the end of the stream.
@@ -167,7 +182,7 @@ impl Reader {
                 Ok(())
             }
             Kind::Close => {
-                self.last_words = Some(read_close(payload));
+                self.farewell = Some(read_close(payload));
                 Ok(())
             }
             Kind::Pong | Kind::Skipped => Ok(()),
