@@ -64,11 +64,13 @@ struct Progress {
     last: Option<(Arc<Connection>, RpcError)>,
 }
 
+/// Longest time of a call: what a request can say. Longer ones are cut.
+const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
+
 impl Route {
     async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
         let start = Instant::now();
-        let timeout = self.timeout(&call);
-        let mut deadline = start + timeout;
+        let mut deadline = start + self.timeout(&call).min(LONGEST);
         if let Some(inherited) = call.context.deadline() {
             deadline = deadline.min(inherited);
         }
@@ -158,7 +160,10 @@ impl Route {
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || !matches!(self.cluster.pick(progress.key, &progress.tried), Pick::Nobody)
+            || matches!(
+                self.cluster.pick(progress.key, &progress.tried),
+                Pick::Found(_) | Pick::Full(_)
+            )
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -172,16 +177,14 @@ impl Route {
             // Looked for again after the mark, so that no list is missed.
             let now = Instant::now();
             progress.now = now;
-            let full = match self.cluster.pick(progress.key, &progress.tried) {
-                Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => Some(connection),
-                Pick::Nobody => None,
-            };
+            // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
-            let until = match &full {
-                Some(_) => Some(progress.deadline),
-                None if picks.is_outdated() => Some(progress.deadline),
-                None => outlook(&picks.outlook, now),
+            let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
+            let (full, until) = match pick {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
+                Pick::Outdated => (None, Some(progress.deadline)),
+                Pick::Nobody => (None, outlook(&picks.outlook, now)),
             };
             let Some(until) = until.filter(|_| now < progress.deadline) else {
                 let why = full.map_or_else(
@@ -251,30 +254,44 @@ impl Route {
         Some(ended(ending))
     }
 
-    /// Waits for the reply. When the provider falls silent, the call stays with it unless another
-    /// endpoint can take it.
+    /// Waits for the reply. When the provider falls silent, the call stays with it until another
+    /// endpoint can take it, now or later.
     async fn wait(
         &self,
         connection: &Arc<Connection>,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         progress: &Progress,
     ) -> Ending {
-        loop {
-            let ending = connection.wait(waiter).await;
-            if !matches!(ending, Ending::Silent) {
-                return ending;
+        let mut ending = connection.wait(waiter).await;
+        if !matches!(ending, Ending::Silent) || progress.retries == 0 {
+            while matches!(ending, Ending::Silent) {
+                ending = connection.wait(waiter).await;
             }
-            let mut tried = progress.tried.clone();
-            tried.push(connection.number);
-            let another = self.cluster.pick(progress.key, &tried);
-            if progress.retries > 0 && matches!(another, Pick::Found(_)) {
-                return ending;
+            return ending;
+        }
+        let mut tried = progress.tried.clone();
+        tried.push(connection.number);
+        let mut published = self.cluster.published();
+        loop {
+            published.mark_unchanged();
+            let another = || self.cluster.pick(progress.key, &tried);
+            if connection.is_silent() && matches!(another(), Pick::Found(_)) {
+                return Ending::Silent;
+            }
+            tokio::select! {
+                biased;
+                ending = connection.wait(waiter) => {
+                    if !matches!(ending, Ending::Silent) {
+                        return ending;
+                    }
+                }
+                Ok(()) = published.changed() => {}
             }
         }
     }
 }
 
-/// The error as the caller gets it: with the place and the fate of its call.
+/// The error as the caller gets it: with the place of its call.
 fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
     let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
     error.placed(Place {

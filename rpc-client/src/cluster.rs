@@ -11,13 +11,13 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 use crate::{
     balance::Field,
     connection::{Connection, OnChange},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Look},
     shared::Shared,
 };
 use arc_swap::ArcSwap;
 use rpc_core::{
     defaults,
-    discovery::{Instances, Subscription, View},
+    discovery::{Subscription, View},
 };
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The endpoints of a service, for the calls to it.
@@ -78,15 +78,46 @@ pub(crate) enum Pick {
     Found(Arc<Connection>),
     /// All that take calls have as many as they can; one of them.
     Full(Arc<Connection>),
+    /// No connection takes calls, but some did when the list was made: the next one, which knows
+    /// what has become of them, is on its way.
+    Outdated,
     /// No connection takes calls.
     Nobody,
 }
 
 impl Picks {
-    /// Whether one of the connections has gone since: another list is about to be published.
-    pub(crate) fn is_outdated(&self) -> bool {
-        let all = self.ready.connections.iter().chain(&self.greeting.connections);
-        !all.map(AsRef::as_ref).all(Connection::is_usable)
+    /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
+    /// or the next that fits. `turn` counts calls, `key` is the hash of the call's key, if it has
+    /// one.
+    pub(crate) fn choose(&self, turn: usize, key: Option<u64>, tried: &[u64]) -> Pick {
+        let (mut full, mut outdated) = (None, false);
+        let mut fits = |c: &&Arc<Connection>| {
+            if !c.is_usable() {
+                outdated = true;
+                return false;
+            }
+            if tried.contains(&c.number) {
+                return false;
+            }
+            if c.is_full() {
+                full.get_or_insert_with(|| Arc::clone(c));
+                return false;
+            }
+            true
+        };
+        for list in [&self.ready, &self.greeting] {
+            if list.connections.is_empty() {
+                continue;
+            }
+            let load = |index: usize| list.connections[index].load();
+            let start = list.field.choose(turn, fastrand::u64(..), key, load);
+            let (before, from) = list.connections.split_at(start);
+            if let Some(connection) = from.iter().chain(before).find(&mut fits) {
+                return Pick::Found(Arc::clone(connection));
+            }
+        }
+        let none = if outdated { Pick::Outdated } else { Pick::Nobody };
+        full.map_or(none, Pick::Full)
     }
 }
 
@@ -132,37 +163,17 @@ impl Cluster {
         cluster
     }
 
-    /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
-    /// or the next that fits. `key` is the hash of the call's key, if it has one.
+    /// Chooses from the newest list, see [`Picks::choose`].
     pub(crate) fn pick(&self, key: Option<u64>, tried: &[u64]) -> Pick {
-        let picks = self.picks.load();
-        let mut full = None;
-        let mut fits = |c: &&Arc<Connection>| {
-            if !c.is_usable() || tried.contains(&c.number) {
-                return false;
-            }
-            if c.is_full() {
-                full.get_or_insert_with(|| Arc::clone(c));
-                return false;
-            }
-            true
-        };
-        for list in [&picks.ready, &picks.greeting] {
-            if list.connections.is_empty() {
-                continue;
-            }
-            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-            let load = |index: usize| list.connections[index].load();
-            let start = list.field.choose(turn, fastrand::u64(..), key, load);
-            let (before, from) = list.connections.split_at(start);
-            if let Some(connection) = from.iter().chain(before).find(&mut fits) {
-                return Pick::Found(Arc::clone(connection));
-            }
-        }
-        full.map_or(Pick::Nobody, Pick::Full)
+        self.picks.load().choose(self.turn(), key, tried)
     }
 
-    /// What is known when no connection takes calls.
+    /// Counts a call, for the strategies that take turns.
+    pub(crate) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The newest list, for who looks at several sides of it.
     pub(crate) fn picks(&self) -> Arc<Picks> {
         self.picks.load_full()
     }
@@ -219,7 +230,7 @@ impl Task {
     /// Brings the endpoints in line with the registry and publishes what takes calls.
     fn review(&mut self) {
         let view = self.subscription.current();
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         self.endpoints.retain(|addr, endpoint| {
             let stays = match view.instances.get(addr) {
                 Some(instance) => {
@@ -234,7 +245,7 @@ impl Task {
             }
             stays
         });
-        for addr in self.wanted(&view.instances) {
+        for addr in self.wanted(&view, now) {
             let instance = &view.instances[&addr];
             self.endpoints.entry(addr).or_insert_with(|| {
                 Endpoint::start(&self.shared, Arc::clone(instance), &self.changed)
@@ -243,15 +254,22 @@ impl Task {
         self.publish(&view);
     }
 
-    /// The addresses to dial: all of them, or as many as are dialled ahead of need and one more
-    /// for each of those that cannot be reached.
-    fn wanted(&self, instances: &Instances) -> Vec<SocketAddr> {
-        if instances.len() <= defaults::MAX_DIALLED {
-            return instances.keys().copied().collect();
+    /// The addresses to dial: all of them, or as many of those that take calls as are dialled
+    /// ahead of need, and one more for each of these that cannot be reached.
+    fn wanted(&self, view: &View, now: Instant) -> Vec<SocketAddr> {
+        if view.instances.len() <= defaults::MAX_DIALLED {
+            return view.instances.keys().copied().collect();
         }
-        let lost = self.endpoints.values().filter(|e| e.lost().is_some()).count();
-        let mut order: Vec<_> =
-            instances.keys().map(|addr| (self.order.hash_one(addr), *addr)).collect();
+        let enabled = |addr: &&SocketAddr| !view.disabled.contains(*addr);
+        // One that is being dialled is not lost yet.
+        let is_lost = |endpoint: &Endpoint| match endpoint.look() {
+            Look::Lost { since, .. } => now - since > defaults::DIAL_TIMEOUT,
+            Look::Silent | Look::Usable { .. } => false,
+        };
+        let lost = self.endpoints.iter().filter(|(addr, e)| enabled(addr) && is_lost(e)).count();
+        let mut order: Vec<_> = (view.instances.keys().filter(enabled))
+            .map(|addr| (self.order.hash_one(addr), *addr))
+            .collect();
         order.sort_unstable();
         let count = defaults::MAX_DIALLED + lost.min(defaults::MAX_DIALLED);
         order.into_iter().take(count).map(|(_, addr)| addr).collect()
@@ -259,14 +277,21 @@ impl Task {
 
     fn publish(&mut self, view: &View) {
         let Some(cluster) = self.cluster.upgrade() else { return };
-        let enabled = self.endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr));
-        let open = enabled.filter_map(|(_, e)| Some((e.connection()?, e.weight())));
-        let (ready, greeting): (Vec<_>, Vec<_>) =
-            open.filter(|(c, _)| c.is_usable()).partition(|(c, _)| c.is_greeted());
+        // Each endpoint is looked at once: a list and an outlook from different moments could
+        // know of a connection in neither.
+        let looks: Vec<_> = self.endpoints.iter().map(|(addr, e)| (*addr, e.look())).collect();
+        let outlook = Outlook::of(view, &looks, &mut self.past);
+        let (mut ready, mut greeting) = (Vec::new(), Vec::new());
+        for (addr, look) in looks {
+            if let Look::Usable { connection, weight } = look
+                && !view.disabled.contains(&addr)
+            {
+                let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
+                line.push((connection, weight));
+            }
+        }
         let line = |connections| Line::new(&self.shared, connections);
-        let (ready, greeting) = (line(ready), line(greeting));
-        let outlook = Outlook::of(view, &self.endpoints, &mut self.past);
-        let picks = Picks { ready, greeting, outlook };
+        let picks = Picks { ready: line(ready), greeting: line(greeting), outlook };
         cluster.picks.store(Arc::new(picks));
         self.publish.send_modify(|version| *version += 1);
     }

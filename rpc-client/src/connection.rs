@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     leaving: CancellationToken,
     /// The registry has dropped the instance: no new calls, and close when the last has ended.
     retired: AtomicBool,
+    /// A call was given up since the reader last looked: what it has of a reply can go.
+    given_up: AtomicBool,
     why: OnceLock<Arc<str>>,
     /// The peer's first bytes have shown that it is no provider: nothing sent to it has run.
     stranger: AtomicBool,
@@ -104,6 +106,7 @@ impl Connection {
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
             retired: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             why: OnceLock::new(),
             stranger: AtomicBool::new(false),
             ended: CancellationToken::new(),
@@ -171,9 +174,11 @@ impl Connection {
         self.latency.sample(latency, now_ms(now));
     }
 
-    /// Why it ended, or nothing while it has not.
+    /// Why it takes no calls any more.
     pub(crate) fn why(&self) -> Arc<str> {
-        self.why.get().cloned().unwrap_or_else(|| Arc::from("the connection is closed"))
+        let open =
+            if self.is_leaving() { "the provider leaves" } else { "the connection is closed" };
+        self.why.get().cloned().unwrap_or_else(|| Arc::from(open))
     }
 
     /// Waits until the connection is over.
@@ -197,11 +202,7 @@ impl Connection {
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
     /// the caller the place is given back.
-    pub(crate) fn admit(
-        self: &Arc<Self>,
-        deadline: Instant,
-        idempotent: bool,
-    ) -> Result<Waiter, Refused> {
+    pub(crate) fn admit(&self, deadline: Instant, idempotent: bool) -> Result<Waiter<'_>, Refused> {
         let limit = self.link.credit().peer().max_in_flight;
         let deadline = now_ms(deadline);
         let waiter = Slots::admit(self, deadline, idempotent, limit as usize)?;
@@ -212,7 +213,7 @@ impl Connection {
     /// Sends the request of an admitted call. On `None` it is on its way.
     pub(crate) async fn send(
         &self,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         request: &Request<'_>,
         body: &[u8],
     ) -> Option<Ending> {
@@ -247,7 +248,7 @@ impl Connection {
             },
             Err(ended) => return Some(self.not_sent(ended)),
         };
-        waiter.sent(sent.end);
+        waiter.sent(sent);
         if sent.owner {
             if self.slots.in_flight() <= 1 {
                 self.link.outbox().write_or_leave(self.link.stream());
@@ -260,14 +261,14 @@ impl Connection {
 
     /// Waits for what becomes of a call whose request is on its way. After [`Ending::Silent`] it
     /// may be called again.
-    pub(crate) async fn wait(&self, waiter: &mut Waiter) -> Ending {
+    pub(crate) async fn wait(&self, waiter: &mut Waiter<'_>) -> Ending {
         let arrival = (&mut *waiter).await;
         self.judge(waiter, arrival)
     }
 
     async fn wait_for_room(
         &self,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         write: impl FnMut(&mut Vec<u8>),
     ) -> Result<rpc_core::transport::Sent, Ending> {
         tokio::select! {
@@ -280,7 +281,7 @@ impl Connection {
     /// A large request: piece by piece under credit, while the reply may come early.
     async fn send_large(
         &self,
-        waiter: &mut Waiter,
+        waiter: &mut Waiter<'_>,
         header: Header,
         head: RequestHead,
         metadata: &[u8],
@@ -306,7 +307,7 @@ impl Connection {
             arrival = &mut *waiter => Some(self.judge(waiter, arrival)),
             sent = sending => match sent {
                 Ok(Ok(end)) => {
-                    waiter.sent(end);
+                    waiter.all_sent(end);
                     None
                 }
                 Ok(Err(limit)) => Some(Ending::TooLarge { limit }),
@@ -322,7 +323,7 @@ impl Connection {
         }
     }
 
-    fn judge(&self, waiter: &Waiter, arrival: Arrival) -> Ending {
+    fn judge(&self, waiter: &mut Waiter<'_>, arrival: Arrival) -> Ending {
         match arrival {
             Arrival::Answer { kind, aux, body } => {
                 let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
@@ -332,12 +333,13 @@ impl Connection {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
             }
             Arrival::Silent => Ending::Silent,
-            Arrival::Deadline => Ending::Deadline { sent: waiter.is_on_its_way() },
+            Arrival::Deadline => Ending::Deadline { sent: waiter.stop() },
         }
     }
 
     /// Nobody waits for this call any more.
     fn cancel(&self, id: u64) {
+        self.given_up.store(true, Ordering::Release);
         if let Ok(sent) = self.link.outbox().append(|out| put_signal(out, Kind::Cancel, id))
             && sent.owner
         {
@@ -355,7 +357,7 @@ impl Connection {
 
     /// The provider leaves: no request after our answer.
     fn leave(&self) {
-        if self.leaving.is_cancelled() {
+        if self.is_leaving() {
             return;
         }
         self.leaving.cancel();
@@ -385,10 +387,11 @@ impl Connection {
         self.changed.notify_one();
     }
 
-    /// What the timekeeper does for this connection: deadlines, pings, silence. Returns the next
-    /// deadline in ms, `u64::MAX` when there is none.
+    /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
+    /// are to write for all and are not polled. Returns the next deadline in ms, `u64::MAX` when there is none.
     pub(crate) fn tick(&self, now: u64) -> u64 {
         let next = self.slots.expire(now);
+        self.link.outbox().relieve();
         match self.vigil.look(now, self.slots.in_flight() > 0) {
             vigil::Look::Fine => {}
             vigil::Look::Ping => {

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What is known about an address, and the connection to it if there is one.
@@ -22,6 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) struct Endpoint {
     pub(crate) addr: SocketAddr,
     state: Mutex<State>,
+    /// Another process may listen here now: it is dialled without further pause.
+    renewed: Arc<Notify>,
     /// Ends the task that keeps the connection.
     _stop: DropGuard,
 }
@@ -32,11 +34,28 @@ struct State {
     connection: Option<Arc<Connection>>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     left: Option<InstanceId>,
+    /// A connection to it was lost before.
+    served: bool,
     /// Since when there has been no usable connection.
     lost: Instant,
     failure: Arc<str>,
     /// Since when the registry no longer lists it, though it answers.
     probation: Option<Instant>,
+}
+
+/// An endpoint at one moment.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It takes calls.
+    Usable {
+        connection: Arc<Connection>,
+        /// Its share of the calls under weighted strategies.
+        weight: u32,
+    },
+    /// It is connected, but does not answer at the moment.
+    Silent,
+    /// No call can be put on it; since when, and why.
+    Lost { since: Instant, why: Arc<str> },
 }
 
 impl Endpoint {
@@ -53,10 +72,12 @@ impl Endpoint {
                 instance,
                 connection: None,
                 left: None,
+                served: false,
                 lost: Instant::now(),
                 failure: Arc::from("being dialled"),
                 probation: None,
             }),
+            renewed: Arc::default(),
             _stop: stop.clone().drop_guard(),
         });
         let keeper = Keeper {
@@ -64,6 +85,7 @@ impl Endpoint {
             endpoint: Arc::downgrade(&endpoint),
             shared: Arc::clone(shared),
             changed: Arc::clone(changed),
+            renewed: Arc::clone(&endpoint.renewed),
         };
         shared.dialer.tasks.spawn(async move {
             stop.run_until_cancelled_owned(keeper.run()).await;
@@ -71,32 +93,40 @@ impl Endpoint {
         endpoint
     }
 
-    /// The connection, if one is open.
-    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
-        lock(&self.state).connection.clone().filter(|c| !c.is_ended())
-    }
-
-    /// Its share of the calls under weighted strategies.
-    pub(crate) fn weight(&self) -> u32 {
-        lock(&self.state).instance.weight
-    }
-
-    /// Since when no call could be put on it, and why; `None` while one can.
-    pub(crate) fn lost(&self) -> Option<(Instant, Arc<str>)> {
+    /// What can be done with it now.
+    pub(crate) fn look(&self) -> Look {
         let state = lock(&self.state);
         match &state.connection {
-            Some(connection) if connection.is_usable() => None,
-            // Its keeper has not noticed yet.
-            Some(connection) => Some((Instant::now(), connection.why())),
-            None => Some((state.lost, Arc::clone(&state.failure))),
+            // After a loss a connection is used once its provider has greeted: a listener that is
+            // being closed still accepts, and what is sent to it is lost.
+            Some(connection) if !connection.is_greeted() && state.served => {
+                Look::Lost { since: state.lost, why: Arc::from("connected, not greeted yet") }
+            }
+            Some(connection) if connection.is_usable() => {
+                Look::Usable { connection: Arc::clone(connection), weight: state.instance.weight }
+            }
+            Some(connection) if connection.is_silent() => Look::Silent,
+            // Its keeper is about to note it.
+            Some(connection) => Look::Lost { since: Instant::now(), why: connection.why() },
+            None => Look::Lost { since: state.lost, why: Arc::clone(&state.failure) },
         }
     }
 
     /// The registry lists this instance here.
     pub(crate) fn listed(&self, instance: &Arc<Instance>) {
         let mut state = lock(&self.state);
-        state.instance = Arc::clone(instance);
         state.probation = None;
+        if Arc::ptr_eq(&state.instance, instance) {
+            return;
+        }
+        let another = state.instance.id != instance.id;
+        state.instance = Arc::clone(instance);
+        if another && state.connection.is_none() {
+            // It was listed just now: calls wait for it as for one that was just lost.
+            state.lost = Instant::now();
+            drop(state);
+            self.renewed.notify_one();
+        }
     }
 
     /// The registry lists nothing here any more. Says whether the endpoint stays in use: its
@@ -133,6 +163,7 @@ struct Keeper {
     endpoint: std::sync::Weak<Endpoint>,
     shared: Arc<Shared>,
     changed: OnChange,
+    renewed: Arc<Notify>,
 }
 
 impl Keeper {
@@ -140,23 +171,29 @@ impl Keeper {
         let mut backoff = Backoff::new();
         loop {
             let began = Instant::now();
-            let (failure, served) = match self.shared.dialer.dial(self.addr, &self.changed).await {
+            let dialled = self.shared.dialer.dial(self.addr, &self.changed).await;
+            let (failure, served, left) = match dialled {
                 Ok(connection) => {
                     self.serve(&connection).await;
-                    (connection.why(), connection.is_greeted() && !connection.is_leaving())
+                    (connection.why(), connection.is_greeted(), connection.is_leaving())
                 }
-                Err(e) => (Arc::from(format!("dialling failed: {e}")), false),
+                Err(e) => (Arc::from(format!("dialling failed: {e}")), false, false),
             };
             if !self.note(|state| state.failure = failure) {
                 return;
             }
             self.changed.notify_one();
-            if served && began.elapsed() > SETTLED {
-                // It had served for a while: most likely only the connection was lost.
+            if served && (!left || began.elapsed() > SETTLED) {
                 backoff = Backoff::new();
+            }
+            if served && !left && began.elapsed() > SETTLED {
+                // Most likely only the connection was lost.
                 continue;
             }
-            tokio::time::sleep(backoff.next(fastrand::f64())).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next(fastrand::f64())) => {}
+                () = self.renewed.notified() => backoff = Backoff::new(),
+            }
         }
     }
 
@@ -182,6 +219,7 @@ impl Keeper {
         let left = connection.is_leaving().then(|| connection.instance()).flatten();
         self.note(|state| {
             state.connection = None;
+            state.served |= connection.is_greeted();
             state.left = left.or(state.left);
             state.lost = Instant::now();
         });

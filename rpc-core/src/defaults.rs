@@ -32,10 +32,11 @@ defaults! {
     MAX_IN_FLIGHT_PER_CONNECTION: u32 = 16_384;
     /// Calls in flight in one process.
     MAX_IN_FLIGHT_PER_PROCESS: u32 = 131_072;
-    /// Bytes of request bodies that a server holds for one connection.
-    MAX_HELD_PER_CONNECTION: usize = 64 * 1024 * 1024;
-    /// Bytes of request bodies that a server holds for all connections together.
-    MAX_HELD_PER_PROCESS: usize = 512 * 1024 * 1024;
+    /// Bytes of requests, and of answers that wait for their client, that a server holds for one
+    /// connection.
+    MAX_HELD_PER_CONNECTION: usize = 256 * 1024 * 1024;
+    /// The same for all connections together.
+    MAX_HELD_PER_PROCESS: usize = 1024 * 1024 * 1024;
     /// Bytes that wait for a peer to read them before a server stops reading from that peer.
     MAX_UNSENT: usize = 8 * 1024 * 1024;
     /// Time for a connection to be made and greeted.

@@ -110,6 +110,15 @@ impl RpcError {
     #[must_use]
     pub fn placed(mut self, place: Place<'_>) -> Self {
         let inner = Arc::make_mut(&mut self.0);
+        let deeper = (inner.service.as_str(), inner.method.as_str());
+        if inner.remote.is_some()
+            && !inner.service.is_empty()
+            && deeper != (place.service, place.method)
+        {
+            // The handler's own call failed: which one is lost with its place, so the text keeps it.
+            let at = inner.endpoint.map_or_else(String::new, |at| format!(" on {at}"));
+            inner.message = format!("{}.{}{at}: {}", inner.service, inner.method, inner.message);
+        }
         place.service.clone_into(&mut inner.service);
         place.method.clone_into(&mut inner.method);
         inner.endpoint = place.endpoint;

@@ -15,7 +15,7 @@ mod socket;
 
 pub use assembly::{Assembly, Progress};
 pub use body::Body;
-pub use credit::{BodyWindow, CreditError, SendCredit};
+pub use credit::{BodyWindow, CreditError, SendCredit, Taken};
 pub use delay::DelayMeter;
 pub use link::{Link, Message};
 pub use outbox::{Ended, Outbox, Sent};

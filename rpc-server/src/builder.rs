@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt::Display, io, sync::Arc, time::Duration};
 /// Describes a server; see [`Server::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started or run"]
-pub struct Builder {
+pub struct ServerBuilder {
     plan: Plan,
     selection: Selection,
     /// The first mistake, told when the server is started.
@@ -21,8 +21,8 @@ pub struct Builder {
 
 impl Server {
     /// A server that serves every `#[rpc_service]` impl that is linked into the program, at a free
-    /// port of 127.0.0.1. It needs a [registry](Builder::registry).
-    pub fn builder() -> Builder {
+    /// port of 127.0.0.1. It needs a [registry](ServerBuilder::registry).
+    pub fn builder() -> ServerBuilder {
         let plan = Plan {
             bind: "127.0.0.1:0".to_owned(),
             advertise: None,
@@ -34,11 +34,11 @@ impl Server {
             notice: defaults::NOTICE,
             drain: defaults::DRAIN,
         };
-        Builder { plan, selection: Selection::default(), mistake: None }
+        ServerBuilder { plan, selection: Selection::default(), mistake: None }
     }
 }
 
-impl Builder {
+impl ServerBuilder {
     /// Where to listen: `host:port`. Port 0 takes a free one, `0.0.0.0` listens on all addresses
     /// of IPv4, `[::]` on all there are. Default `127.0.0.1:0`.
     pub fn bind(mut self, address: impl Display) -> Self {
@@ -207,6 +207,9 @@ impl Builder {
     pub async fn start(self) -> Result<Server, SetupError> {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
+        }
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(SetupError::new("a server is started within a tokio runtime"));
         }
         let services = self.selection.make().await?;
         Ok(Server::new(lifecycle::start(self.plan, services).await?))

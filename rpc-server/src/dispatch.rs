@@ -155,7 +155,10 @@ impl Dispatcher {
             return Err(Refusal::new(Reason::TooLarge, text));
         }
         self.peer.admission.check(size).map_err(|limit| {
-            Refusal::new(Reason::Overloaded, format!("this server has reached {limit}"))
+            Refusal::new(
+                Reason::Overloaded,
+                format!("this server has reached {limit}; try again, or raise it"),
+            )
         })
     }
 
@@ -173,7 +176,8 @@ impl Dispatcher {
             NoRoute::Method(service) => Refusal::new(
                 Reason::UnknownMethod,
                 format!(
-                    "{} has no method with the id {:#010x} here; it has: {}",
+                    "{} has no method with the id {:#010x} here: the caller's contract is newer or older \
+                     than this provider; it has: {}",
                     service.registered,
                     head.method,
                     listed(&service.methods.iter().map(|m| m.name).collect::<Vec<_>>())

@@ -9,7 +9,7 @@
 //! # }
 //! ```
 //!
-//! In reading order, each file knowing only those below it: [`builder`](Builder) and
+//! In reading order, each file knowing only those below it: [`builder`](ServerBuilder) and
 //! [`server`](Server) are what a program touches; `lifecycle` has the order of starting and of
 //! leaving; `selection` decides what is served and `advertise` under which address; `listener`
 //! accepts, `connection` reads frames, `dispatch` is the order of policies for one request;
@@ -43,6 +43,6 @@ mod router;
 mod running;
 mod stats;
 
-pub use builder::Builder;
+pub use builder::ServerBuilder;
 pub use server::Server;
 pub use stats::{Refused, ServerStats};

@@ -118,8 +118,10 @@ impl Task {
         if (outgoing.as_large().is_some() || must_wait()) && !permit.exchange(outgoing.len()) {
             let (service, method) = names(call, &peer);
             let text = format!(
-                "the answer of {service}.{method} was thrown away: the answers that wait for this \
-                 client to read them have reached the limit of bytes held"
+                "the answer of {service}.{method}, {} bytes, was thrown away: what waits for clients \
+                 to read it has reached the limit of bytes held; read answers faster, or raise the \
+                 server's `max_held_per_connection` and `max_held`",
+                outgoing.len()
             );
             outgoing = Outgoing::error(call.id, &peer, Refusal::new(Reason::BadAnswer, text));
             outgoing.count(&peer.serving.counters);

@@ -1,11 +1,11 @@
 //! Whether a call that finds no endpoint should wait for one, and what to say when it should not.
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::Look;
 use rpc_core::{
     defaults,
     discovery::{Source, View},
 };
-use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 /// What is known of a service beside the endpoints that take calls.
@@ -40,26 +40,28 @@ const NAMED: usize = 4;
 impl Outlook {
     /// Before anything was dialled: what is listed already is about to be.
     pub(crate) fn new(view: &View) -> Self {
-        let none = Self::of(view, &BTreeMap::new(), &mut Past::default());
+        let none = Self::of(view, &[], &mut Past::default());
         Self { lost: (none.listed > 0).then(Instant::now), ..none }
     }
 
-    pub(crate) fn of(
-        view: &View,
-        endpoints: &BTreeMap<SocketAddr, Arc<Endpoint>>,
-        past: &mut Past,
-    ) -> Self {
-        let (mut lost, mut silent, mut why) = (past.gone, false, Vec::new());
-        for (addr, endpoint) in endpoints {
-            if endpoint.connection().is_some_and(|c| c.is_silent()) {
-                silent = true;
-                why.push((*addr, Arc::from("silent: connected, but does not answer")));
-            } else if let Some((since, reason)) = endpoint.lost() {
-                lost = lost.max(Some(since));
-                why.push((*addr, reason));
+    /// What `view` and the endpoints say; `past` is what they no longer show.
+    pub(crate) fn of(view: &View, endpoints: &[(SocketAddr, Look)], past: &mut Past) -> Self {
+        let (mut lost, mut silent, mut reasons) = (past.gone, false, Vec::new());
+        // Those that are disabled take no calls however they are.
+        for (addr, look) in endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr)) {
+            match look {
+                Look::Usable { .. } => {}
+                Look::Silent => {
+                    silent = true;
+                    reasons.push((*addr, Arc::from("silent: connected, but does not answer")));
+                }
+                Look::Lost { since, why } => {
+                    lost = lost.max(Some(*since));
+                    reasons.push((*addr, Arc::clone(why)));
+                }
             }
         }
-        why.truncate(NAMED);
+        reasons.truncate(NAMED);
         past.empty = if view.instances.is_empty() {
             past.empty.or_else(|| Some(Instant::now()))
         } else {
@@ -73,7 +75,7 @@ impl Outlook {
             empty: past.empty,
             lost,
             silent,
-            why,
+            why: reasons,
         }
     }
 

@@ -20,9 +20,6 @@ use tokio::time::{Instant, timeout};
 /// How long a connection that must end waits for its reason to be written.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// What a large reply was announced as.
-type Announced = (Kind, u16);
-
 /// Reads until the connection ends, then ends it for everybody.
 ///
 /// It never stops reading: what a client can receive is bounded by the credit it gave.
@@ -36,16 +33,7 @@ pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
     }
     let gone = "the runtime of the client was shut down";
     let mut end = End(Arc::clone(&connection), gone.to_owned());
-    let mut reader = Reader {
-        connection,
-        buffer: ReadBuffer::new(),
-        assembly: Assembly::new(limits),
-        limit: limits.max_message,
-        answers: Vec::new(),
-        wakers: Vec::new(),
-        out: Vec::new(),
-        farewell: None,
-    };
+    let mut reader = Reader::new(connection, limits);
     end.1 = match reader.read().await {
         Ok(()) => reader.farewell.take().map_or_else(
             || "the provider closed the connection".to_owned(),
@@ -58,9 +46,9 @@ pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
 struct Reader {
     connection: Arc<Connection>,
     buffer: ReadBuffer,
-    assembly: Assembly<Announced>,
-    /// The largest reply that is taken.
-    limit: u32,
+    /// The large replies that are on their way, by the headers that announced them.
+    assembly: Assembly<Header>,
+    max_message: u32,
     answers: Vec<(u64, Arrival)>,
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
@@ -70,6 +58,19 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(connection: Arc<Connection>, limits: Limits) -> Self {
+        Self {
+            connection,
+            buffer: ReadBuffer::new(),
+            assembly: Assembly::new(limits),
+            max_message: limits.max_message,
+            answers: Vec::new(),
+            wakers: Vec::new(),
+            out: Vec::new(),
+            farewell: None,
+        }
+    }
+
     async fn read(&mut self) -> Result<(), String> {
         while self.fill().await.map_err(|e| format!("the connection broke: {e}"))? {
             if !self.greet()? {
@@ -81,6 +82,7 @@ impl Reader {
             if late > 0 {
                 self.connection.dialer.counters.late_replies.fetch_add(late, Ordering::Relaxed);
             }
+            self.tidy();
             if let Err(e) = parsed {
                 self.last_words(&e).await;
                 return Err(e.to_string());
@@ -102,6 +104,14 @@ impl Reader {
         if link.send(|out| put_close(out, error.0)).is_ok() {
             // Somebody else may be writing at the moment and take it along.
             let _ = timeout(LAST_WORDS, link.outbox().flushed()).await;
+        }
+    }
+
+    /// Forgets what has come of replies that nobody waits for any more: their providers were told
+    /// to stop, so no further piece of them may ever come.
+    fn tidy(&mut self) {
+        if !self.assembly.is_empty() && self.connection.given_up.swap(false, Ordering::Acquire) {
+            self.assembly.retain(|header| self.connection.slots.is_waiting(header.id));
         }
     }
 
@@ -160,9 +170,10 @@ impl Reader {
                 self.begin(header, total, payload)
             }
             Kind::Reply | Kind::AppError | Kind::Error => {
-                let Header { kind, aux, id, flags: _ } = header;
-                let body = Body::copy_of(payload);
-                self.answers.push((id, Arrival::Answer { kind, aux, body }));
+                if !self.assembly.is_empty() {
+                    self.assembly.forget(header.id);
+                }
+                self.answer(header, Body::copy_of(payload));
                 Ok(())
             }
             Kind::Data => self.data(header.id, payload),
@@ -171,7 +182,7 @@ impl Reader {
                 self.connection.link.credit().grant(header.id, bytes)
             }
             Kind::Ping => {
-                // One who does not read what it is sent would not read that either.
+                // A provider that pings and does not read has no use for a pong.
                 if self.connection.link.outbox().unsent() < defaults::MAX_UNSENT {
                     put_signal(&mut self.out, Kind::Pong, header.id);
                 }
@@ -182,6 +193,8 @@ impl Reader {
                 Ok(())
             }
             Kind::Close => {
+                // What is sent from now on may not be read.
+                self.connection.slots.stop_admitting();
                 self.farewell = Some(read_close(payload));
                 Ok(())
             }
@@ -192,21 +205,32 @@ impl Reader {
         }
     }
 
-    /// The first piece of a large reply. One that nobody waits for, or that is too large, only
-    /// gives its credit back.
+    /// The first piece of a large reply. One that nobody waits for only gives its credit back.
     fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
-        let what = (header.kind, header.aux);
-        let waiting = self.connection.slots.is_waiting(header.id);
-        if waiting && total > self.limit {
-            self.answers.push((header.id, too_large(total, self.limit)));
-        }
-        let progress = if waiting && total <= self.limit {
-            self.assembly.begin(header.id, what, total, piece, &mut self.out)?
+        let wanted = self.connection.slots.is_waiting(header.id);
+        let progress = if wanted && total <= self.max_message {
+            self.assembly.begin(header.id, header, total, piece, &mut self.out)?
         } else {
             self.assembly.data(header.id, piece, &mut self.out)?
         };
-        self.progress(header.id, progress);
+        if wanted && total > self.max_message {
+            self.too_large(header, total);
+        }
+        self.progress(progress);
         Ok(())
+    }
+
+    /// A reply beyond what this client has announced: an error to its call alone.
+    fn too_large(&mut self, header: Header, total: u32) {
+        let text = format!(
+            "the reply is {total} bytes, this client takes at most {}; ask for less at a time, or \
+             raise its `max_message`",
+            self.max_message
+        );
+        let mut body = Body::new();
+        put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
+        self.answer(Header { kind: Kind::Error, ..header }, body);
+        put_signal(&mut self.out, Kind::Cancel, header.id);
     }
 
     fn data(&mut self, id: u64, piece: &[u8]) -> Result<(), ProtocolError> {
@@ -214,25 +238,80 @@ impl Reader {
             self.assembly.forget(id);
         }
         let progress = self.assembly.data(id, piece, &mut self.out)?;
-        self.progress(id, progress);
+        self.progress(progress);
         Ok(())
     }
 
-    fn progress(&mut self, id: u64, progress: Progress<Announced>) {
-        if let Progress::Complete((kind, aux), body) = progress {
-            self.answers.push((id, Arrival::Answer { kind, aux, body }));
+    fn progress(&mut self, progress: Progress<Header>) {
+        if let Progress::Complete(header, body) = progress {
+            self.answer(header, body);
         }
+    }
+
+    fn answer(&mut self, header: Header, body: Body) {
+        let Header { kind, aux, id, flags: _ } = header;
+        self.answers.push((id, Arrival::Answer { kind, aux, body }));
     }
 }
 
-/// What the caller of a reply is told that is larger than this client takes. A provider that keeps
-/// to the protocol says so itself.
-fn too_large(total: u32, limit: u32) -> Arrival {
-    let text = format!(
-        "the reply is {total} bytes, the largest message is {limit}; ask for less, or raise \
-         `max_message` of the client"
-    );
-    let mut body = Body::new();
-    put_error(body.buffer(), Reason::BadAnswer, &RpcError::resource_exhausted(text));
-    Arrival::Answer { kind: Kind::Error, aux: 0, body }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{connection::Dialer, stats::Counters, timekeeper::Timekeeper};
+    use rpc_core::transport::Link;
+    use std::time::Duration;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::task::TaskTracker;
+
+    async fn reader() -> Reader {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let link = Link::new(TcpStream::connect(addr).await.unwrap());
+        let dialer = Dialer {
+            limits: Limits::default(),
+            timekeeper: Timekeeper::new(),
+            counters: Counters::default(),
+            tasks: TaskTracker::new(),
+        };
+        let connection = Connection::new(link, addr, Arc::new(dialer), Arc::default());
+        Reader::new(Arc::new(connection), Limits::default())
+    }
+
+    fn chunked(id: u64, total: u32) -> (Header, Vec<u8>) {
+        let header = Header { kind: Kind::Reply, flags: flag::CHUNKED, aux: 0, id };
+        (header, [&total.to_le_bytes()[..], &[0; 1000]].concat())
+    }
+
+    #[tokio::test]
+    async fn the_rest_of_a_reply_that_was_given_up_takes_no_memory() {
+        let mut reader = reader().await;
+        let connection = Arc::clone(&reader.connection);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let mut waiter = connection.admit(deadline, false).unwrap();
+                waiter.all_sent(0);
+                let (header, payload) = chunked(waiter.id(), 1 << 20);
+                reader.frame(header, &payload).unwrap();
+                waiter
+            })
+            .collect();
+        reader.tidy();
+        assert!(waiters.iter().all(|waiter| reader.assembly.contains(waiter.id())));
+        drop(waiters);
+        reader.tidy();
+        assert!(reader.assembly.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_second_answer_to_a_call_leaves_nothing_of_the_first() {
+        let mut reader = reader().await;
+        let connection = Arc::clone(&reader.connection);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let waiter = connection.admit(deadline, false).unwrap();
+        let (header, payload) = chunked(waiter.id(), 1 << 20);
+        reader.frame(header, &payload).unwrap();
+        reader.frame(Header { flags: 0, ..header }, &[0xc0]).unwrap();
+        assert!(reader.assembly.is_empty());
+    }
 }

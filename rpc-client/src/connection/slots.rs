@@ -7,13 +7,13 @@
 
 use super::Connection;
 use rpc_core::{
-    transport::{Body, lock},
+    transport::{Body, Sent, lock},
     wire::Kind,
 };
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -93,11 +93,11 @@ impl Slots {
     }
 
     pub(super) fn admit(
-        connection: &Arc<Connection>,
+        connection: &Connection,
         deadline: u64,
         idempotent: bool,
         limit: usize,
-    ) -> Result<Waiter, Refused> {
+    ) -> Result<Waiter<'_>, Refused> {
         let this = &connection.slots;
         let mut table = lock(&this.table);
         if table.closed || !this.is_open() {
@@ -118,9 +118,10 @@ impl Slots {
         slot.told_silent = false;
         slot.deadline = deadline;
         let id = u64::from(index) | u64::from(slot.generation) << 32;
-        this.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Sequentially consistent, as is the timekeeper's look: it counts this call, or the call
+        // finds no next look and asks for one.
+        this.in_flight.fetch_add(1, Ordering::SeqCst);
         drop(table);
-        let connection = Arc::clone(connection);
         Ok(Waiter { connection, id, sent: Leaving::NotYet, done: false })
     }
 
@@ -160,7 +161,7 @@ impl Slots {
 
     /// Whether somebody waits for a reply to this call.
     pub(super) fn is_waiting(&self, id: u64) -> bool {
-        lock(&self.table).find(id).is_some_and(|slot| slot.arrival.is_none())
+        lock(&self.table).find(id).is_some_and(|slot| slot.is_open())
     }
 
     /// Hands over the answers of one read under one lock, then wakes who waited. Returns how many
@@ -223,8 +224,9 @@ impl Slots {
             let mut table = lock(&self.table);
             for slot in table.slots.iter_mut().filter(|slot| slot.taken) {
                 // An answer that is there already stands, and so does a broken connection.
-                let open = matches!(slot.arrival, None | Some(Arrival::Silent));
-                if open && let Some(arrival) = what(slot) {
+                if slot.is_open()
+                    && let Some(arrival) = what(slot)
+                {
                     slot.tell(arrival, &mut wakers);
                 }
             }
@@ -232,11 +234,12 @@ impl Slots {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Gives a slot back; says whether nobody had been told of an end, and whether it was the last.
+    /// Gives a slot back; says whether the provider may still work for the call, and whether it
+    /// was the last.
     fn free(&self, id: u64) -> (bool, bool) {
         let mut table = lock(&self.table);
         let Some(slot) = table.find(id) else { return (false, false) };
-        let waiting = slot.arrival.is_none();
+        let waiting = slot.is_open() || matches!(slot.arrival, Some(Arrival::Deadline));
         slot.generation = slot.generation.wrapping_add(1).max(1);
         slot.taken = false;
         // Dropped outside of the lock: a waker's drop is not our code.
@@ -275,8 +278,13 @@ impl Slot {
         }
     }
 
+    /// Whether no end has been told yet: silence is none.
+    fn is_open(&self) -> bool {
+        matches!(self.arrival, None | Some(Arrival::Silent))
+    }
+
     fn tell(&mut self, arrival: Arrival, wakers: &mut Vec<Waker>) {
-        if matches!(self.arrival, None | Some(Arrival::Silent)) {
+        if self.is_open() {
             self.arrival = Some(arrival);
             wakers.extend(self.waker.take());
         }
@@ -286,8 +294,8 @@ impl Slot {
 /// A call's place in the table: a future of what it is told. Dropped before an end was told, it
 /// cancels the call at the provider, if the request may have left.
 #[derive(Debug)]
-pub(crate) struct Waiter {
-    connection: Arc<Connection>,
+pub(crate) struct Waiter<'a> {
+    connection: &'a Connection,
     id: u64,
     sent: Leaving,
     /// An end was told: nothing is to be cancelled.
@@ -300,11 +308,18 @@ enum Leaving {
     NotYet,
     /// Some pieces of a large one: it cannot run, but the provider holds memory for it.
     Partly,
-    /// All of it; the stream position after its last byte.
-    All(u64),
+    /// All of it, the last byte before this position in the stream.
+    All {
+        end: u64,
+    },
+    /// All of it, as one frame between these positions.
+    Whole {
+        start: u64,
+        end: u64,
+    },
 }
 
-impl Waiter {
+impl Waiter<'_> {
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
@@ -313,23 +328,40 @@ impl Waiter {
         self.sent = Leaving::Partly;
     }
 
-    pub(super) fn sent(&mut self, end: u64) {
-        self.sent = Leaving::All(end);
+    pub(super) fn all_sent(&mut self, end: u64) {
+        self.sent = Leaving::All { end };
     }
 
-    /// Whether all of the request was handed over: on a connection that lives it will be sent, if
-    /// it has not been yet.
-    pub(super) fn is_on_its_way(&self) -> bool {
-        matches!(self.sent, Leaving::All(_))
+    pub(super) fn sent(&mut self, frame: Sent) {
+        self.sent = Leaving::Whole { start: frame.start, end: frame.end };
     }
 
     /// Whether the last byte of the request had reached the kernel when `written` bytes had.
     pub(super) fn left_by(&self, written: u64) -> bool {
-        matches!(self.sent, Leaving::All(end) if end <= written)
+        match self.sent {
+            Leaving::NotYet | Leaving::Partly => false,
+            Leaving::All { end } | Leaving::Whole { end, .. } => end <= written,
+        }
+    }
+
+    /// Sees to it that the request does not leave, if that can still be done; whether it may have
+    /// left.
+    pub(super) fn stop(&mut self) -> bool {
+        match self.sent {
+            Leaving::NotYet | Leaving::Partly => false,
+            Leaving::All { .. } => true,
+            Leaving::Whole { start, end } => {
+                let back = self.connection.link.outbox().take_back(start, end);
+                if back {
+                    self.sent = Leaving::NotYet;
+                }
+                !back
+            }
+        }
     }
 }
 
-impl Future for Waiter {
+impl Future for Waiter<'_> {
     type Output = Arrival;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arrival> {
@@ -354,10 +386,11 @@ impl Future for Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let (waiting, last) = self.connection.slots.free(self.id);
-        if waiting && !self.done && !matches!(self.sent, Leaving::NotYet) {
+        let told = self.done || matches!(self.sent, Leaving::NotYet);
+        if waiting && !told && (self.stop() || matches!(self.sent, Leaving::Partly)) {
             self.connection.cancel(self.id);
         }
         self.connection.place_freed(last);

@@ -33,6 +33,8 @@ pub(super) struct Vigil {
     /// When the ping that is not answered yet was sent; 0 when there is none.
     pinged: AtomicU64,
     silent: AtomicBool,
+    /// Since when there have been calls at every look; 0 when there were none. The timekeeper's.
+    busy: AtomicU64,
     idle: u64,
 }
 
@@ -52,6 +54,7 @@ impl Vigil {
             heard: AtomicU64::new(now_ms(Instant::now())),
             pinged: AtomicU64::new(0),
             silent: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
             idle: ms(defaults::IDLE_PING.mul_f64(jitter)),
         }
     }
@@ -61,9 +64,9 @@ impl Vigil {
         self.heard.store(now, Ordering::Relaxed);
         if self.pinged.load(Ordering::Relaxed) != 0 {
             self.pinged.store(0, Ordering::Relaxed);
-            return self.silent.swap(false, Ordering::Relaxed);
         }
-        false
+        // Looked at for itself: it may have been set a moment after the ping was answered.
+        self.is_silent() && self.silent.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -72,6 +75,11 @@ impl Vigil {
 
     /// Looks at the clock, a few times a second.
     pub(super) fn look(&self, now: u64, calls_outstanding: bool) -> Look {
+        let busy = match self.busy.load(Ordering::Relaxed) {
+            0 => now.max(1),
+            since => since,
+        };
+        self.busy.store(if calls_outstanding { busy } else { 0 }, Ordering::Relaxed);
         let pinged = self.pinged.load(Ordering::Relaxed);
         if pinged != 0 {
             let late = now.saturating_sub(pinged) >= ms(defaults::SILENCE_AFTER_PING);
@@ -81,10 +89,11 @@ impl Vigil {
                 Look::Fine
             };
         }
-        let quiet = now.saturating_sub(self.heard.load(Ordering::Relaxed));
-        let patience =
-            if calls_outstanding { ms(defaults::SILENCE_BEFORE_PING) } else { self.idle };
-        if quiet < patience {
+        let heard = self.heard.load(Ordering::Relaxed);
+        // What was quiet while nobody asked anything says nothing.
+        let quiet = |since: u64| now.saturating_sub(since);
+        let ask = calls_outstanding && quiet(heard.max(busy)) >= ms(defaults::SILENCE_BEFORE_PING);
+        if !ask && quiet(heard) < self.idle {
             return Look::Fine;
         }
         self.pinged.store(now.max(1), Ordering::Relaxed);
@@ -100,6 +109,7 @@ mod tests {
     fn a_second_of_silence_asks_and_another_condemns_until_a_byte_comes() {
         let vigil = Vigil::new();
         vigil.heard(1_000);
+        assert_eq!(vigil.look(1_000, true), Look::Fine);
         assert_eq!(vigil.look(1_900, true), Look::Fine);
         assert_eq!(vigil.look(2_000, true), Look::Ping);
         assert_eq!(vigil.look(2_900, true), Look::Fine);
@@ -111,9 +121,28 @@ mod tests {
     }
 
     #[test]
+    fn a_quiet_second_counts_from_the_first_call_on() {
+        let vigil = Vigil::new();
+        vigil.heard(1_000);
+        assert_eq!(vigil.look(6_000, false), Look::Fine);
+        assert_eq!(vigil.look(6_100, true), Look::Fine, "the call has just begun");
+        assert_eq!(vigil.look(7_000, true), Look::Fine);
+        assert_eq!(vigil.look(7_100, true), Look::Ping);
+    }
+
+    #[test]
+    fn a_byte_ends_a_silence_that_was_found_while_the_ping_was_answered() {
+        let vigil = Vigil::new();
+        vigil.silent.store(true, Ordering::Relaxed);
+        assert!(vigil.heard(1_000));
+        assert!(!vigil.is_silent());
+    }
+
+    #[test]
     fn an_answered_ping_keeps_a_slow_provider_in() {
         let vigil = Vigil::new();
         vigil.heard(1_000);
+        assert_eq!(vigil.look(1_000, true), Look::Fine);
         assert_eq!(vigil.look(2_100, true), Look::Ping);
         assert!(!vigil.heard(2_200));
         assert_eq!(vigil.look(3_100, true), Look::Fine);

@@ -129,8 +129,8 @@ impl Link {
         let mut rest = message.body;
         let mut first = true;
         loop {
-            let length = window.take(rest.len()).await.map_err(|CreditError| Ended::Closed)?;
-            let (piece, later) = rest.split_at(length);
+            let taken = window.take(rest.len()).await.map_err(|CreditError| Ended::Closed)?;
+            let (piece, later) = rest.split_at(taken.length());
             rest = later;
             let put = |out: &mut Vec<u8>| {
                 let header = if first {
@@ -148,6 +148,7 @@ impl Link {
             };
             let request = first && message.header.kind == Kind::Request;
             let sent = if request { self.request(put).await? } else { self.outbox.append(put)? };
+            taken.sent();
             if sent.owner {
                 self.outbox.write_or_leave(&self.stream);
             }

@@ -8,7 +8,7 @@
 //! when one does.
 
 use super::lock;
-use crate::defaults;
+use crate::{defaults, wire::set_skipped};
 use std::{
     io,
     sync::{
@@ -53,6 +53,12 @@ struct State {
     spare: Vec<u8>,
     /// Somebody is bound to write.
     owned: bool,
+    /// The number of the leader that lets others go first; 0 when there is none.
+    leader: u64,
+    /// How many there have been.
+    leaders: u64,
+    /// The leader that [`Outbox::relieve`] has seen.
+    seen: u64,
     phase: Phase,
     /// Frames appended since the last write began.
     frames: u32,
@@ -79,6 +85,8 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct Sent {
+    /// The stream position of its first byte, for [`Outbox::take_back`].
+    pub start: u64,
     /// The stream position after its last byte, to compare with [`Outbox::written`].
     pub end: u64,
     /// Whether the outbox is now the sender's to write.
@@ -155,17 +163,22 @@ impl Outbox {
             return Err(Ended::Closed);
         }
         state.phase = Phase::Sealed;
-        Ok(self.put(&mut state, write))
+        let sent = self.put(&mut state, write);
+        drop(state);
+        // Who waits for room with a request can go elsewhere now.
+        self.room.notify_waiters();
+        Ok(sent)
     }
 
     fn put(&self, state: &mut State, write: impl FnOnce(&mut Vec<u8>)) -> Sent {
         let before = state.buffer.len();
         write(&mut state.buffer);
-        let end = self.appended.load(Ordering::Relaxed) + (state.buffer.len() - before) as u64;
+        let start = self.appended.load(Ordering::Relaxed);
+        let end = start + (state.buffer.len() - before) as u64;
         // Release: who learns of these bytes from here also sees them in the buffer.
         self.appended.store(end, Ordering::Release);
         state.frames += 1;
-        Sent { end, owner: !std::mem::replace(&mut state.owned, true) }
+        Sent { start, end, owner: !std::mem::replace(&mut state.owned, true) }
     }
 
     /// Ends the outbox: nothing is appended or written any more. Returns how many bytes reached
@@ -181,6 +194,33 @@ impl Outbox {
         self.room.notify_waiters();
         self.flush.notify_one();
         written
+    }
+
+    /// Takes back a request that was sent as one frame from `start` to `end`: whether its last
+    /// byte has not reached the kernel and never will. Its place is kept by a frame that is
+    /// skipped.
+    pub fn take_back(&self, start: u64, end: u64) -> bool {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Closed {
+            drop(state);
+            // The position is final once a write that is under way has ended.
+            drop(lock(&self.writing));
+            return end > self.written();
+        }
+        let state = &mut *state;
+        let buffered = self.appended.load(Ordering::Relaxed) - state.buffer.len() as u64;
+        let refused = buffered - state.refused.len() as u64;
+        let (bytes, from, began) = if start >= buffered {
+            (&mut state.buffer, buffered, false)
+        } else {
+            // What a write has in its hands at the moment is nowhere here.
+            (&mut state.refused, refused, start < refused + state.at as u64)
+        };
+        let at = start.checked_sub(from).and_then(|at| usize::try_from(at).ok());
+        match at.and_then(|at| bytes.get_mut(at..)) {
+            Some(frame) if !began => set_skipped(frame),
+            _ => false,
+        }
     }
 
     /// Bytes handed to the kernel since the connection began.
@@ -252,20 +292,19 @@ impl Outbox {
     ///
     /// # Cancel safety
     ///
-    /// Dropped half-way, it leaves the outbox to the flusher.
+    /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
+    /// outbox up until [`relieve`](Self::relieve).
     pub async fn lead(&self, stream: &TcpStream) {
-        struct Owner<'a>(Option<&'a Outbox>);
-        impl Drop for Owner<'_> {
+        struct Leader<'a>(&'a Outbox, u64);
+        impl Drop for Leader<'_> {
             fn drop(&mut self) {
-                if let Some(outbox) = self.0 {
-                    outbox.flush.notify_one();
+                if self.0.end_lead(self.1) {
+                    self.0.flush.notify_one();
                 }
             }
         }
-        if !self.waiting_may_pay() {
-            return self.write_or_leave(stream);
-        }
-        let mut owner = Owner(Some(self));
+        let Some(number) = self.begin_lead() else { return self.write_or_leave(stream) };
+        let _leader = Leader(self, number);
         let mut before = 0;
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
@@ -275,28 +314,50 @@ impl Outbox {
             }
             before = now;
         }
-        owner.0 = None;
-        self.learn();
-        self.write_or_leave(stream);
+        if self.end_lead(number) {
+            self.write_or_leave(stream);
+        }
     }
 
-    /// Whether letting others go first has gathered anything lately. When it has not, because the
-    /// others compute rather than send, it is tried again now and then.
-    fn waiting_may_pay(&self) -> bool {
+    /// The number of a new leader, or `None` when letting others go first has gathered nothing
+    /// lately. Then, because the others compute rather than send, it is tried again now and then.
+    fn begin_lead(&self) -> Option<u64> {
         let mut state = lock(&self.state);
         if state.patience > 0 {
-            return true;
+            state.leaders += 1;
+            state.leader = state.leaders;
+            return Some(state.leader);
         }
         state.skipped += 1;
         if state.skipped == TRY_AGAIN {
             (state.patience, state.skipped) = (1, 0);
         }
-        false
+        None
     }
 
-    fn learn(&self) {
+    /// Ends the lead of this leader; false when it had none any more. Then the outbox is not its
+    /// to write.
+    fn end_lead(&self, number: u64) -> bool {
         let mut state = lock(&self.state);
+        if state.leader != number {
+            return false;
+        }
+        state.leader = 0;
         state.patience = if state.frames > 1 { YIELDS } else { state.patience.saturating_sub(1) };
+        true
+    }
+
+    /// Takes the outbox from a leader that was there at the last look already, and leaves it to
+    /// the flusher. A leader belongs to a caller's future, which its owner may have put aside
+    /// without dropping it; nobody else's calls may wait for that. To be called now and then.
+    pub fn relieve(&self) {
+        let mut state = lock(&self.state);
+        let leader = state.leader;
+        if leader != 0 && leader == std::mem::replace(&mut state.seen, leader) {
+            state.leader = 0;
+            drop(state);
+            self.flush.notify_one();
+        }
     }
 
     /// The flusher's task: writes what is left to it until the outbox ends.
@@ -308,7 +369,11 @@ impl Outbox {
         loop {
             self.flush.notified().await;
             while !self.write(stream)? {
-                stream.writable().await?;
+                tokio::select! {
+                    ready = stream.writable() => ready?,
+                    // While the outbox is the flusher's, only its end says anything here.
+                    () = self.flush.notified() => {}
+                }
             }
             if lock(&self.state).phase == Phase::Closed {
                 return Ok(());
@@ -396,7 +461,8 @@ impl Default for Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Read, net::TcpListener, sync::Arc, thread};
+    use crate::wire::{Kind, put_signal};
+    use std::{io::Read, net::TcpListener, sync::Arc, thread, time::Duration};
     use tokio::time::Instant;
 
     /// A socket for an outbox, and its other end.
@@ -404,6 +470,98 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         (near, listener.accept().unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
+        let (near, mut far) = pair().await;
+        let outbox = Outbox::new();
+        assert!(outbox.append(|out| out.push(1)).unwrap().owner);
+        let mut leader = std::pin::pin!(outbox.lead(&near));
+        assert!(poll(leader.as_mut()).is_pending());
+        assert!(!outbox.append(|out| out.push(2)).unwrap().owner);
+        outbox.relieve();
+        assert_eq!(outbox.state.lock().unwrap().leader, 1, "it gets the time between two looks");
+        outbox.relieve();
+        let flusher = outbox.flusher(&near);
+        tokio::select! {
+            ended = flusher => panic!("{ended:?}"),
+            () = outbox.flushed() => {}
+        }
+        assert!(outbox.append(|out| out.push(3)).unwrap().owner, "the flusher has given it back");
+        leader.await;
+        assert_eq!(outbox.unsent(), 1, "the owner of now writes, not the leader of then");
+        outbox.write_or_leave(&near);
+        let mut arrived = [0; 3];
+        far.read_exact(&mut arrived).unwrap();
+        assert_eq!(arrived, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_taken_back_until_it_has_begun_to_leave() {
+        let (near, mut far) = pair().await;
+        let outbox = Outbox::new();
+        let put = |out: &mut Vec<u8>| put_signal(out, Kind::Request, 9);
+        let gone = outbox.append(put).unwrap();
+        outbox.write_or_leave(&near);
+        assert!(!outbox.take_back(gone.start, gone.end), "the kernel has it");
+        assert!(outbox.append(|out| out.resize(64 << 20, 0)).unwrap().owner);
+        let behind = outbox.append(put).unwrap();
+        // The socket refuses the rest of the first write.
+        outbox.write_or_leave(&near);
+        let later = outbox.append(put).unwrap();
+        let stays = outbox.append(put).unwrap();
+        assert!(outbox.take_back(behind.start, behind.end), "it is in what was refused");
+        assert!(outbox.take_back(later.start, later.end), "it is in what was added since");
+        let reader = thread::spawn(move || {
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).unwrap();
+            all
+        });
+        tokio::select! {
+            ended = outbox.flusher(&near) => panic!("{ended:?}"),
+            () = outbox.flushed() => {}
+        }
+        assert!(!outbox.take_back(stays.start, stays.end));
+        drop(near);
+        let all = reader.join().unwrap();
+        let kinds = [(&gone, 1), (&behind, 0x80), (&later, 0x80), (&stays, 1)];
+        for (sent, kind) in kinds {
+            assert_eq!(all[usize::try_from(sent.start).unwrap() + 4], kind, "{sent:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_flusher_ends_with_the_outbox_though_the_socket_stays_full() {
+        let (near, _far) = pair().await;
+        let outbox = Outbox::new();
+        assert!(outbox.append(|out| out.resize(64 << 20, 0)).unwrap().owner);
+        outbox.leave();
+        tokio::select! {
+            ended = outbox.flusher(&near) => panic!("{ended:?}"),
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+        outbox.leave();
+        let flusher = tokio::time::timeout(Duration::from_secs(20), outbox.flusher(&near));
+        let (ended, ()) = tokio::join!(flusher, async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            outbox.close();
+        });
+        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_is_told_that_there_will_be_no_more_requests() {
+        let outbox = Outbox::new();
+        assert!(outbox.append(|out| out.resize(ROOM, 0)).unwrap().owner);
+        let room = tokio::time::timeout(Duration::from_secs(20), outbox.room());
+        let (room, sealed) = tokio::join!(room, async { outbox.seal(|out| out.push(1)) });
+        assert!(room.is_ok() && sealed.is_ok());
+        assert_eq!(outbox.append_request(|_| ()).unwrap_err(), Ended::Sealed);
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -431,7 +589,7 @@ mod tests {
                 })
             };
             let begun = Instant::now();
-            while begun.elapsed() < std::time::Duration::from_micros(200 + round * 7) {
+            while begun.elapsed() < Duration::from_micros(200 + round * 7) {
                 thread::yield_now();
             }
             let written = outbox.close();

@@ -180,6 +180,16 @@ pub fn put_signal(out: &mut Vec<u8>, kind: Kind, id: u64) {
     put_frame(out, Header { kind, flags: 0, aux: 0, id }, |_| ());
 }
 
+/// Makes the whole frame at the front of `bytes` one that its receiver skips. False when there is
+/// none.
+pub fn set_skipped(bytes: &mut [u8]) -> bool {
+    let whole = matches!(next_frame(bytes), Ok(Some(_)));
+    if let Some(kind) = bytes.get_mut(4).filter(|_| whole) {
+        *kind = Kind::Skipped.to_wire();
+    }
+    whole
+}
+
 /// Appends a grant of `bytes` for the body of call `id`, or for the connection when `id` is 0.
 pub fn put_credit(out: &mut Vec<u8>, id: u64, bytes: u32) {
     put_frame(out, Header { kind: Kind::Credit, flags: 0, aux: 0, id }, |out| {

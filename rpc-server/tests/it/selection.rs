@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use rpc_core::{Result, Shared, discovery::MemoryRegistry, rpc_client, rpc_service, wire::Kind};
-use rpc_server::{Builder, Server};
+use rpc_server::{Server, ServerBuilder};
 use std::sync::Arc;
 
 #[rpc_client(name = "pick.Greeter")]
@@ -53,11 +53,11 @@ impl Counter for Steps {
     }
 }
 
-fn builder() -> Builder {
+fn builder() -> ServerBuilder {
     Server::builder().registry(MemoryRegistry::new()).notice(std::time::Duration::ZERO)
 }
 
-async fn refusal(builder: Builder) -> String {
+async fn refusal(builder: ServerBuilder) -> String {
     builder.start().await.expect_err("it started").to_string()
 }
 

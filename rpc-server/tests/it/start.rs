@@ -5,7 +5,7 @@ use rpc_core::{
     SetupError,
     discovery::{Announcement, MemoryRegistry, Register, Registered, Subscription, Watch},
 };
-use rpc_server::Builder;
+use rpc_server::ServerBuilder;
 use std::{net::SocketAddr, sync::Arc};
 
 /// A registry in memory that says that its servers are elsewhere.
@@ -27,11 +27,11 @@ impl Watch for Elsewhere {
     }
 }
 
-fn builder() -> Builder {
+fn builder() -> ServerBuilder {
     lab(&Arc::default())
 }
 
-async fn refusal(builder: Builder) -> String {
+async fn refusal(builder: ServerBuilder) -> String {
     let error: SetupError = builder.start().await.expect_err("it started");
     error.to_string()
 }

@@ -9,7 +9,7 @@ use rpc_core::{
         read_preface,
     },
 };
-use rpc_server::{Builder, Server};
+use rpc_server::{Server, ServerBuilder};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     net::SocketAddr,
@@ -146,7 +146,7 @@ impl Lab for LabService {
 }
 
 /// A server of [`LabService`] alone, in a registry of its own, that leaves without notice.
-pub fn lab(state: &Arc<State>) -> Builder {
+pub fn lab(state: &Arc<State>) -> ServerBuilder {
     Server::builder()
         .registry(rpc_core::discovery::MemoryRegistry::new())
         .service(LabService(Arc::clone(state)))

@@ -1,0 +1,44 @@
+//! This framework as its users have it: a contract, a proxy, a server, a static registry, defaults.
+
+use crate::{listen, load::Caller, message::Echo, work::Work};
+use anyhow::Result;
+use rpc_client::Client;
+use rpc_core::{rpc_client, rpc_service};
+use rpc_server::Server;
+use std::{future::pending, net::SocketAddr};
+
+#[rpc_client]
+pub trait Bench {
+    async fn echo(&self, message: Echo) -> rpc_core::Result<Echo>;
+}
+
+#[derive(Default)]
+struct Echoing(Work);
+
+#[rpc_service]
+impl Bench for Echoing {
+    async fn echo(&self, message: Echo) -> rpc_core::Result<Echo> {
+        self.0.run().await;
+        Ok(message)
+    }
+}
+
+pub async fn serve(work: Work) -> Result<()> {
+    // Clients are given the address; the URL names none that matters.
+    let server = Server::builder().registry("static://127.0.0.1:1").service(Echoing(work));
+    let server = server.start().await?;
+    listen::announce(server.local_addr())?;
+    pending().await
+}
+
+pub async fn connect(server: SocketAddr) -> Result<BenchClient> {
+    Ok(Client::connect(format!("static://{server}")).await?.get())
+}
+
+impl Caller for BenchClient {
+    type Message = Echo;
+
+    async fn echo(&self, message: Echo) -> Result<Echo> {
+        Ok(Bench::echo(self, message).await?)
+    }
+}

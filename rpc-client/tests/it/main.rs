@@ -1,0 +1,10 @@
+//! The client against a provider that says exactly what a test wants it to say.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(unreachable_pub, reason = "there is nobody to reach them")]
+
+mod endpoints;
+mod large;
+mod moving;
+mod outbox;
+mod script;

@@ -1,0 +1,89 @@
+//! Calls whose first attempt fails, and what becomes of them.
+
+use crate::script::{BOUND, Provider, Raw, RawClient};
+use rpc_client::Client;
+use rpc_core::{
+    CallOptions, Outcome,
+    discovery::{Instance, MemoryRegistry},
+    wire::{Kind, Reason, flag},
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotent_call_waits_for_the_only_provider_to_come_back() {
+    for round in 0..20 {
+        let provider = Provider::bind().await;
+        let client: RawClient = provider.client().await.get();
+        let call = tokio::spawn(async move { client.get("a".into()).await });
+        let mut peer = provider.greet().await;
+        peer.expect(Kind::Request).await;
+        drop(peer);
+        let mut peer = provider.greet().await;
+        let again = timeout(BOUND, peer.frame()).await.unwrap();
+        assert_eq!(again.header.flags, flag::RETRY, "round {round}: {again:?}");
+        peer.reply(again.id(), &"b").await;
+        assert_eq!(call.await.unwrap().as_deref(), Ok("b"), "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_may_have_run_is_not_forgotten_when_the_next_is_refused() {
+    let provider = Provider::bind().await;
+    let client: RawClient = provider.client().await.get();
+    let call = tokio::spawn(async move { client.get("a".into()).await });
+    let mut peer = provider.greet().await;
+    peer.expect(Kind::Request).await;
+    drop(peer);
+    let mut peer = provider.greet().await;
+    let id = peer.expect(Kind::Request).await.id();
+    peer.refuse(id, Reason::Draining).await;
+    let error = timeout(BOUND, call).await.unwrap().unwrap().unwrap_err();
+    assert_eq!((error.outcome(), error.attempts()), (Outcome::Unknown, 2), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_call_has_waited_is_not_left_for_it_any_more() {
+    let (provider, registry) = (Provider::bind().await, MemoryRegistry::new());
+    let client: RawClient = Client::connect(registry.clone()).await.unwrap().get();
+    let call = tokio::spawn(async move { client.put("a".into()).await });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    registry.add("test.Raw", Instance::at(provider.addr));
+    let left = provider.greet().await.expect(Kind::Request).await.head().remaining_ms;
+    assert!((5_000..=9_300).contains(&left), "{left}");
+    call.abort();
+}
+
+#[tokio::test]
+async fn a_call_may_take_as_long_as_there_is_time() {
+    let provider = Provider::bind().await;
+    let client: RawClient = provider.client().await.get();
+    let client = client.with_options(CallOptions::new().timeout(Duration::MAX));
+    let call = tokio::spawn(async move { client.put("a".into()).await });
+    let mut peer = provider.greet().await;
+    let request = peer.expect(Kind::Request).await;
+    assert_eq!(request.head().remaining_ms, u32::MAX);
+    peer.reply(request.id(), &"b").await;
+    assert_eq!(call.await.unwrap().as_deref(), Ok("b"));
+}
+
+#[tokio::test]
+async fn a_call_leaves_a_silent_provider_when_another_comes_later() {
+    let (silent, registry) = (Provider::bind().await, MemoryRegistry::new());
+    registry.add("test.Raw", Instance::at(silent.addr));
+    let client = Client::connect(registry.clone()).await.unwrap();
+    let proxy: RawClient = client.get();
+    let call = tokio::spawn(async move { proxy.get("a".into()).await });
+    let mut peer = silent.greet().await;
+    peer.expect(Kind::Request).await;
+    // Nothing is read any more: the client's ping stays unanswered.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let other = Provider::bind().await;
+    registry.add("test.Raw", Instance::at(other.addr));
+    let mut peer = other.greet().await;
+    let again = peer.expect(Kind::Request).await;
+    assert_eq!(again.header.flags, flag::RETRY);
+    peer.reply(again.id(), &"b").await;
+    assert_eq!(call.await.unwrap().as_deref(), Ok("b"));
+    drop(client);
+}
