@@ -13,8 +13,12 @@ use std::{
     io,
     sync::{Arc, atomic::Ordering},
     task::Waker,
+    time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long a connection that must end waits for its reason to be written.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Reads until the connection ends, then ends it for everybody.
 ///
@@ -31,7 +35,7 @@ pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
     let mut end = End(Arc::clone(&connection), gone.to_owned());
     let mut reader = Reader::new(connection, limits);
     end.1 = match reader.read().await {
-        Ok(()) => reader.last_words.take().map_or_else(
+        Ok(()) => reader.farewell.take().map_or_else(
             || "the provider closed the connection".to_owned(),
             |words| format!("the provider closed the connection: {words}"),
         ),
@@ -49,7 +53,8 @@ struct Reader {
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
     out: Vec<u8>,
-    last_words: Option<String>,
+    /// What the provider said when it closed.
+    farewell: Option<String>,
 }
 
 impl Reader {
@@ -62,7 +67,7 @@ impl Reader {
             answers: Vec::new(),
             wakers: Vec::new(),
             out: Vec::new(),
-            last_words: None,
+            farewell: None,
         }
     }
 
@@ -79,7 +84,7 @@ impl Reader {
             }
             self.tidy();
             if let Err(e) = parsed {
-                let _ = self.connection.link.send(|out| put_close(out, e.0));
+                self.last_words(&e).await;
                 return Err(e.to_string());
             }
             if !self.out.is_empty() {
@@ -90,6 +95,16 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Tells the provider what it did wrong, as far as it listens. No call is admitted meanwhile.
+    async fn last_words(&self, error: &ProtocolError) {
+        let Connection { slots, link, .. } = &*self.connection;
+        slots.stop_admitting();
+        if link.send(|out| put_close(out, error.0)).is_ok() {
+            // Somebody else may be writing at the moment and take it along.
+            let _ = timeout(LAST_WORDS, link.outbox().flushed()).await;
+        }
     }
 
     /// Forgets what has come of replies that nobody waits for any more: their providers were told
@@ -180,7 +195,7 @@ impl Reader {
             Kind::Close => {
                 // What is sent from now on may not be read.
                 self.connection.slots.stop_admitting();
-                self.last_words = Some(read_close(payload));
+                self.farewell = Some(read_close(payload));
                 Ok(())
             }
             Kind::Pong | Kind::Skipped => Ok(()),
