@@ -36,7 +36,7 @@ pub struct Call {
     pub began: Instant,
     /// When it ended.
     pub ended: Instant,
-    /// When it was made, on the clock of the [`journal`](crate::journal).
+    /// When it was made, on the clock of the journal.
     pub began_at: Duration,
     /// The key that came back, or the error as the caller got it.
     pub result: Result<String, RpcError>,
