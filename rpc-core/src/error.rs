@@ -37,6 +37,8 @@ struct Inner {
     outcome: Outcome,
     /// `Some` when the error came over the wire: what its outcome was where it arose.
     remote: Option<Outcome>,
+    /// The call of the handler that failed, when the handler passed its error on.
+    deeper: String,
 }
 
 impl RpcError {
@@ -52,6 +54,7 @@ impl RpcError {
             elapsed: Duration::ZERO,
             outcome: Outcome::Ran,
             remote: None,
+            deeper: String::new(),
         }))
     }
 
@@ -115,9 +118,10 @@ impl RpcError {
             && !inner.service.is_empty()
             && deeper != (place.service, place.method)
         {
-            // The handler's own call failed: which one is lost with its place, so the text keeps it.
+            // The handler's own call failed. Its place gives way to the caller's, but stays in the
+            // text that people read.
             let at = inner.endpoint.map_or_else(String::new, |at| format!(" on {at}"));
-            inner.message = format!("{}.{}{at}: {}", inner.service, inner.method, inner.message);
+            inner.deeper = format!("{}.{}{at}", inner.service, inner.method);
         }
         place.service.clone_into(&mut inner.service);
         place.method.clone_into(&mut inner.method);
@@ -158,6 +162,9 @@ impl fmt::Display for RpcError {
             f.write_str(": ")?;
         }
         write!(f, "{}: {}", e.code, e.message)?;
+        if !e.deeper.is_empty() {
+            write!(f, ", said {}", e.deeper)?;
+        }
         if !e.service.is_empty() {
             let plural = if e.attempts == 1 { "" } else { "s" };
             write!(f, " ({} attempt{plural}, {:.1?}, {})", e.attempts, e.elapsed, e.outcome)?;
@@ -229,6 +236,7 @@ impl<'de> Deserialize<'de> for RpcError {
             elapsed: Duration::from_micros(form.elapsed_us),
             outcome: Outcome::Ran,
             remote: Some(Outcome::from_wire(form.outcome)),
+            deeper: String::new(),
         };
         if inner.service.is_empty() {
             place::fill(|place| {

@@ -64,3 +64,24 @@ fn the_text_says_what_where_how_often_how_long_and_whether_it_ran() {
          (2 attempts, 1.2s, it may have run)"
     );
 }
+
+#[test]
+fn an_error_that_a_handler_passed_on_names_both_calls() {
+    let place = |service, port| Place {
+        service,
+        method: "go",
+        endpoint: Some(SocketAddr::from(([10, 0, 0, 5], port))),
+        attempts: 1,
+        elapsed: Duration::from_millis(2),
+        outcome: None,
+    };
+    let deep = RpcError::unavailable("the disk is away").placed(place("demo.Inner", 1));
+    let passed_on: RpcError = rmp_serde::from_slice(&rmp_serde::to_vec(&deep).unwrap()).unwrap();
+    let error = passed_on.placed(place("demo.Outer", 2));
+    assert_eq!((error.service(), error.message()), ("demo.Outer", "the disk is away"));
+    assert_eq!(
+        error.to_string(),
+        "demo.Outer.go on 10.0.0.5:2: unavailable: the disk is away, said demo.Inner.go on \
+         10.0.0.5:1 (1 attempt, 2.0ms, it ran)"
+    );
+}
