@@ -11,7 +11,7 @@ use rpc_core::{
     CallOptions, Outcome, RpcCode, RpcError,
     codec::Codec,
     discovery::InstanceId,
-    wire::{Header, Kind, Limits, Preface, Reason, put_credit, put_signal},
+    wire::{Header, Kind, Limits, Preface, Reason, put_credit, put_frame, put_signal},
 };
 use rpc_testkit::peer::{Frame, Peer, PeerListener};
 use serde::Deserialize;
@@ -252,6 +252,14 @@ async fn b2_a_provider_that_leaves_a_million_times_is_left_once() {
     stage.goes_on(None).await;
 }
 
+/// Sends byte by byte.
+async fn crawl(peer: &mut Peer, bytes: &[u8]) {
+    for byte in bytes {
+        peer.raw(&[*byte]).await.unwrap();
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b3_a_reply_that_is_cut_off_is_an_end_and_one_byte_at_a_time_is_a_reply() {
     let _scene = Scene::new().await;
@@ -275,15 +283,14 @@ async fn b3_a_reply_that_is_cut_off_is_an_end_and_one_byte_at_a_time_is_a_reply(
     let mut bytes = Vec::new();
     Preface::new(Some(InstanceId::random()), Limits::default()).put(&mut bytes);
     let call = stage.book("crawling");
+    crawl(&mut peer, &bytes).await;
     peer.expect_preface().await.unwrap();
     let request = peer.expect(Kind::Request).await.unwrap();
-    rpc_core::wire::put_frame(&mut bytes, header(Kind::Reply, request.header.id), |out| {
+    bytes.clear();
+    put_frame(&mut bytes, header(Kind::Reply, request.header.id), |out| {
         Codec::Named.encode("crawling", out).unwrap();
     });
-    for byte in bytes {
-        peer.raw(&[byte]).await.unwrap();
-        sleep(Duration::from_millis(2)).await;
-    }
+    crawl(&mut peer, &bytes).await;
     assert_eq!(call.await.unwrap().unwrap(), "crawling");
 }
 

@@ -91,8 +91,10 @@ async fn a_provider_that_refuses_for_overload_costs_no_call_while_another_takes_
     }
     let url = format!("static://{},{}", servers[0].local_addr(), servers[1].local_addr());
     let client = Client::connect(url).await.unwrap();
-    until_reached(&client, 1).await;
     let ledger: LedgerClient = client.get();
+    while !servers.iter().all(|server| server.stats().served > 0) {
+        ledger.who().await.unwrap();
+    }
     let mut calls = JoinSet::new();
     for number in 0..200 {
         let ledger = ledger.clone();
