@@ -149,9 +149,11 @@ async fn r3_an_ensemble_that_loses_its_quorum_costs_no_call() {
     outage(&scene, &zookeeper, &[leader, leader % 3 + 1]).await;
 }
 
-/// These servers crash under load for three sessions and come back.
+/// These servers crash under load for longer than a session lasts, and come back. The sessions
+/// are long enough for everybody to find back within one, also on a busy machine.
 async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize]) {
-    let url = short(zookeeper);
+    const SESSION: Duration = Duration::from_secs(5);
+    let url = format!("{}?session=5s", zookeeper.url("/rpc"));
     let providers = scene.three(&url).await;
     let client = Client::connect(&url).await.unwrap();
     until_reached(&client, 3).await;
@@ -161,7 +163,8 @@ async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize]) {
     for server in servers {
         zookeeper.run("kill", Some(*server)).await;
     }
-    sleep(3 * SESSION).await;
+    // The client library gives a session up after 1.4 times its length.
+    sleep(SESSION * 8 / 5).await;
     zookeeper.up().await;
     until_listed(&url, 3).await;
     // What the old sessions owned is gone by then.
@@ -392,13 +395,14 @@ async fn r12_rubbish_in_the_registry_costs_no_call() {
     // One that begins with all of it in place fares as well.
     let other = Client::connect(&url).await.unwrap();
     until_reached(&other, 3).await;
+    let retries = other.stats().retries;
     let other_load = self::load(&other, 5);
     other_load.more(1000).await;
-    for (client, load) in [(client, load), (other, other_load)] {
+    for (client, load, retries) in [(client, load, 0), (other, other_load, retries)] {
         let calls = load.finish().await;
         calls.none_failed();
-        assert_eq!(client.stats().retries, 0, "{:?}", client.stats());
-        calls.agree_with(&scene.journal.read().unwrap(), DEADLINE);
+        assert_eq!(client.stats().retries, retries, "{:?}", client.stats());
+        scene.check(&calls, DEADLINE);
     }
     drop(providers);
 }
