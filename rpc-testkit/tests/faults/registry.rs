@@ -139,19 +139,26 @@ async fn r2_starting_without_zookeeper_is_told_and_heals() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_zookeeper_crashing_for_longer_than_a_session_costs_no_call() {
     let Some((scene, zookeeper)) = Scene::with_zookeeper("r3").await else { return };
-    outage(&scene, &zookeeper, &[1]).await;
+    outage(&scene, &zookeeper, &[1], 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r3_an_ensemble_that_loses_its_quorum_costs_no_call() {
     let Some((scene, zookeeper)) = Scene::with_ensemble("r3_quorum").await else { return };
     let leader = zookeeper.leader().await;
-    outage(&scene, &zookeeper, &[leader, leader % 3 + 1]).await;
+    outage(&scene, &zookeeper, &[leader, leader % 3 + 1], 8).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: ./test.sh --all"]
+async fn r3_zookeeper_crashing_for_a_minute_costs_no_call() {
+    let Some((scene, zookeeper)) = Scene::with_zookeeper("r3_minute").await else { return };
+    outage(&scene, &zookeeper, &[1], 60).await;
 }
 
 /// These servers crash under load for longer than a session lasts, and come back. The sessions
 /// are long enough for everybody to find back within one, also on a busy machine.
-async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize]) {
+async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize], seconds: u64) {
     const SESSION: Duration = Duration::from_secs(5);
     let url = format!("{}?session=5s", zookeeper.url("/rpc"));
     let providers = scene.three(&url).await;
@@ -164,7 +171,8 @@ async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize]) {
         zookeeper.run("kill", Some(*server)).await;
     }
     // The client library gives a session up after 1.4 times its length.
-    sleep(SESSION * 8 / 5).await;
+    assert!(Duration::from_secs(seconds) > SESSION * 3 / 2);
+    sleep(Duration::from_secs(seconds)).await;
     zookeeper.up().await;
     until_listed(&url, 3).await;
     // What the old sessions owned is gone by then.
