@@ -7,7 +7,9 @@ use crate::{
     selection::Selection,
     server::Server,
 };
-use rpc_core::{SetupError, defaults, discovery::RegistrySource, service::BoundService};
+use rpc_core::{
+    SetupError, defaults, discovery::RegistrySource, service::BoundService, transport::Network,
+};
 use std::{collections::BTreeMap, fmt::Display, io, sync::Arc, time::Duration};
 
 /// Describes a server; see [`Server::builder`].
@@ -28,6 +30,7 @@ impl Server {
             bind: "127.0.0.1:0".to_owned(),
             advertise: None,
             registry: None,
+            network: Network::TCP,
             labels: BTreeMap::new(),
             weight: defaults::WEIGHT,
             require_registration: false,
@@ -63,6 +66,12 @@ impl ServerBuilder {
     /// implements the traits of [`rpc_core::discovery`]. Without one the server does not start.
     pub fn registry(mut self, registry: impl Into<RegistrySource>) -> Self {
         self.plan.registry = Some(registry.into());
+        self
+    }
+
+    /// Another network than TCP, for tests: a simulated one, see the crate `rpc-testkit`.
+    pub fn network(mut self, network: Network) -> Self {
+        self.plan.network = network;
         self
     }
 

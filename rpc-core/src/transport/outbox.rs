@@ -7,7 +7,7 @@
 //! and others: this costs a fraction of a system call per frame when many send, and no task hop
 //! when one does.
 
-use super::lock;
+use super::{Socket, lock};
 use crate::{defaults, wire::set_skipped};
 use std::{
     io,
@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
 /// Client calls wait for room when this many bytes are unsent.
 const ROOM: usize = 512 * 1024;
@@ -280,7 +280,7 @@ impl Outbox {
 
     /// The owner's duty when nobody else is expected to send: writes, and leaves what the socket
     /// refuses to the flusher.
-    pub fn write_or_leave(&self, stream: &TcpStream) {
+    pub fn write_or_leave(&self, stream: &Socket) {
         // After an error the reader sees the end of the connection and does the rest.
         if !matches!(self.write(stream), Ok(true)) {
             self.flush.notify_one();
@@ -294,7 +294,7 @@ impl Outbox {
     ///
     /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
     /// outbox up until [`relieve`](Self::relieve).
-    pub async fn lead(&self, stream: &TcpStream) {
+    pub async fn lead(&self, stream: &Socket) {
         struct Leader<'a>(&'a Outbox, u64);
         impl Drop for Leader<'_> {
             fn drop(&mut self) {
@@ -365,7 +365,7 @@ impl Outbox {
     /// # Errors
     ///
     /// The socket's; the connection is to be ended.
-    pub async fn flusher(&self, stream: &TcpStream) -> io::Result<()> {
+    pub async fn flusher(&self, stream: &Socket) -> io::Result<()> {
         loop {
             self.flush.notified().await;
             while !self.write(stream)? {
@@ -388,7 +388,7 @@ impl Outbox {
 
     /// Writes until the outbox is empty (`true`; nobody owns it then) or the socket is full. Who
     /// appends is not held up by a write.
-    fn write(&self, stream: &TcpStream) -> io::Result<bool> {
+    fn write(&self, stream: &Socket) -> io::Result<bool> {
         let mut state = lock(&self.state);
         loop {
             if state.phase == Phase::Closed {
@@ -442,7 +442,7 @@ impl Outbox {
         }
     }
 
-    fn write_all(&self, stream: &TcpStream, bytes: &[u8], at: &mut usize) -> io::Result<()> {
+    fn write_all(&self, stream: &Socket, bytes: &[u8], at: &mut usize) -> io::Result<()> {
         while *at < bytes.len() {
             let n = stream.try_write(&bytes[*at..])?;
             *at += n;
@@ -459,144 +459,4 @@ impl Default for Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{Kind, put_signal};
-    use std::{io::Read, net::TcpListener, sync::Arc, thread, time::Duration};
-    use tokio::time::Instant;
-
-    /// A socket for an outbox, and its other end.
-    async fn pair() -> (TcpStream, std::net::TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (near, listener.accept().unwrap().0)
-    }
-
-    #[tokio::test]
-    async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
-        let (near, mut far) = pair().await;
-        let outbox = Outbox::new();
-        assert!(outbox.append(|out| out.push(1)).unwrap().owner);
-        let mut leader = std::pin::pin!(outbox.lead(&near));
-        assert!(poll(leader.as_mut()).is_pending());
-        assert!(!outbox.append(|out| out.push(2)).unwrap().owner);
-        outbox.relieve();
-        assert_eq!(outbox.state.lock().unwrap().leader, 1, "it gets the time between two looks");
-        outbox.relieve();
-        let flusher = outbox.flusher(&near);
-        tokio::select! {
-            ended = flusher => panic!("{ended:?}"),
-            () = outbox.flushed() => {}
-        }
-        assert!(outbox.append(|out| out.push(3)).unwrap().owner, "the flusher has given it back");
-        leader.await;
-        assert_eq!(outbox.unsent(), 1, "the owner of now writes, not the leader of then");
-        outbox.write_or_leave(&near);
-        let mut arrived = [0; 3];
-        far.read_exact(&mut arrived).unwrap();
-        assert_eq!(arrived, [1, 2, 3]);
-    }
-
-    #[tokio::test]
-    async fn a_frame_is_taken_back_until_it_has_begun_to_leave() {
-        let (near, mut far) = pair().await;
-        let outbox = Outbox::new();
-        let put = |out: &mut Vec<u8>| put_signal(out, Kind::Request, 9);
-        let gone = outbox.append(put).unwrap();
-        outbox.write_or_leave(&near);
-        assert!(!outbox.take_back(gone.start, gone.end), "the kernel has it");
-        assert!(outbox.append(|out| out.resize(64 << 20, 0)).unwrap().owner);
-        let behind = outbox.append(put).unwrap();
-        // The socket refuses the rest of the first write.
-        outbox.write_or_leave(&near);
-        let later = outbox.append(put).unwrap();
-        let stays = outbox.append(put).unwrap();
-        assert!(outbox.take_back(behind.start, behind.end), "it is in what was refused");
-        assert!(outbox.take_back(later.start, later.end), "it is in what was added since");
-        let reader = thread::spawn(move || {
-            let mut all = Vec::new();
-            far.read_to_end(&mut all).unwrap();
-            all
-        });
-        tokio::select! {
-            ended = outbox.flusher(&near) => panic!("{ended:?}"),
-            () = outbox.flushed() => {}
-        }
-        assert!(!outbox.take_back(stays.start, stays.end));
-        drop(near);
-        let all = reader.join().unwrap();
-        let kinds = [(&gone, 1), (&behind, 0x80), (&later, 0x80), (&stays, 1)];
-        for (sent, kind) in kinds {
-            assert_eq!(all[usize::try_from(sent.start).unwrap() + 4], kind, "{sent:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_flusher_ends_with_the_outbox_though_the_socket_stays_full() {
-        let (near, _far) = pair().await;
-        let outbox = Outbox::new();
-        assert!(outbox.append(|out| out.resize(64 << 20, 0)).unwrap().owner);
-        outbox.leave();
-        tokio::select! {
-            ended = outbox.flusher(&near) => panic!("{ended:?}"),
-            () = tokio::time::sleep(Duration::from_millis(50)) => {}
-        }
-        outbox.leave();
-        let flusher = tokio::time::timeout(Duration::from_secs(20), outbox.flusher(&near));
-        let (ended, ()) = tokio::join!(flusher, async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            outbox.close();
-        });
-        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_room_is_told_that_there_will_be_no_more_requests() {
-        let outbox = Outbox::new();
-        assert!(outbox.append(|out| out.resize(ROOM, 0)).unwrap().owner);
-        let room = tokio::time::timeout(Duration::from_secs(20), outbox.room());
-        let (room, sealed) = tokio::join!(room, async { outbox.seal(|out| out.push(1)) });
-        assert!(room.is_ok() && sealed.is_ok());
-        assert_eq!(outbox.append_request(|_| ()).unwrap_err(), Ended::Sealed);
-    }
-
-    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
-        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn what_close_says_was_written_is_what_arrives() {
-        for round in 0..300 {
-            let (near, mut far) = pair().await;
-            let (near, outbox) = (Arc::new(near), Arc::new(Outbox::new()));
-            let reader = thread::spawn(move || {
-                let (mut total, mut room) = (0, vec![0; 64 * 1024]);
-                while let Ok(count @ 1..) = far.read(&mut room) {
-                    total += count as u64;
-                }
-                total
-            });
-            let writer = {
-                let (near, outbox) = (Arc::clone(&near), Arc::clone(&outbox));
-                thread::spawn(move || {
-                    while let Ok(sent) = outbox.append(|out| out.resize(out.len() + 100_000, 7)) {
-                        if sent.owner {
-                            while let Ok(false) = outbox.write(&near) {
-                                thread::yield_now();
-                            }
-                        }
-                    }
-                })
-            };
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_micros(200 + round * 7) {
-                thread::yield_now();
-            }
-            let written = outbox.close();
-            writer.join().unwrap();
-            assert_eq!(outbox.written(), written, "nothing is written after the end");
-            drop(near);
-            assert_eq!(reader.join().unwrap(), written);
-        }
-    }
-}
+mod tests;
