@@ -38,6 +38,8 @@ mod inline;
 mod peers;
 mod serving;
 
+mod relief;
+
 mod router;
 
 mod gates;

@@ -108,6 +108,25 @@ impl Link {
     /// Dropped half-way, the peer waits for the rest: send a cancel for a request; a reply must be
     /// sent to its end.
     pub async fn send_large(&self, message: Message<'_>) -> Result<u64, Ended> {
+        self.send_large_then(message, || {}).await
+    }
+
+    /// The same; `before_last` is run before the last piece is appended, once nothing is waited
+    /// for any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_large`](Self::send_large).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send_large`](Self::send_large).
+    pub async fn send_large_then(
+        &self,
+        message: Message<'_>,
+        before_last: impl FnOnce(),
+    ) -> Result<u64, Ended> {
+        let mut before_last = Some(before_last);
         let window = self.credit.open(message.header.id);
         let total = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
         let mut rest = message.body;
@@ -116,6 +135,11 @@ impl Link {
             let taken = window.take(rest.len()).await.map_err(|CreditError| Ended::Closed)?;
             let (piece, later) = rest.split_at(taken.length());
             rest = later;
+            if rest.is_empty()
+                && let Some(before_last) = before_last.take()
+            {
+                before_last();
+            }
             let put = |out: &mut Vec<u8>| {
                 let header = if first {
                     Header { flags: message.header.flags | flag::CHUNKED, ..message.header }

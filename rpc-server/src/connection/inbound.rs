@@ -1,5 +1,6 @@
 //! What the frames of a client mean: requests, cancels, pieces, credit, pings.
 
+use super::cancels::Cancels;
 use crate::{
     dispatch::{Admitted, Arrival, Dispatcher, understood},
     peers::Peer,
@@ -14,7 +15,7 @@ use rpc_core::{
         read_total,
     },
 };
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{sync::Arc, task::Context};
 use tokio::{task::coop, time::Instant};
 
 /// Frames are handled until this many bytes of answers wait to be sent.
@@ -33,8 +34,7 @@ pub(super) struct Inbound {
     /// Position in the stream of the next frame to handle, and up to where cancels were looked for.
     position: u64,
     looked: u64,
-    /// Calls that are cancelled further on in what was read, with the position of the cancel.
-    cancelled: VecDeque<(u64, u64)>,
+    cancels: Cancels,
     left: bool,
 }
 
@@ -72,7 +72,7 @@ impl Inbound {
             batch: Vec::new(),
             position: 0,
             looked: 0,
-            cancelled: VecDeque::new(),
+            cancels: Cancels::default(),
             left: false,
         }
     }
@@ -149,7 +149,7 @@ impl Inbound {
         // What breaks the rules is found again when its turn comes.
         while let Ok(Some((header, _, length))) = next_frame(data) {
             if header.kind == Kind::Cancel {
-                self.cancelled.push_back((header.id, at));
+                self.cancels.found(header.id, at);
                 if self.peer.running.cancel(header.id) || self.assembly.forget(header.id).is_some()
                 {
                     Counters::add(&self.peer.serving.counters.cancelled, 1);
@@ -181,7 +181,7 @@ impl Inbound {
             },
             Kind::Cancel => {
                 // Applied already when it was read.
-                self.cancelled.pop_front_if(|(_, at)| *at == self.position);
+                self.cancels.passed(header.id, self.position);
             }
             Kind::Ping => put_signal(&mut self.batch, Kind::Pong, header.id),
             Kind::Credit => {
@@ -232,7 +232,7 @@ impl Inbound {
         let chunked = header.flags & flag::CHUNKED != 0;
         let total = if chunked { read_total(&mut payload)? } else { 0 };
         let size = if chunked { total as usize } else { payload.len() };
-        let admitted = if self.cancelled.iter().any(|(cancelled, _)| *cancelled == id) {
+        let admitted = if self.cancels.is_ahead(id) {
             Counters::add(&self.peer.serving.counters.cancelled, 1);
             None
         } else {
