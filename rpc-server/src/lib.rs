@@ -21,6 +21,7 @@ mod server;
 mod lifecycle;
 
 mod advertise;
+mod runtime;
 mod selection;
 
 mod listener;

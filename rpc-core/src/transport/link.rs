@@ -213,3 +213,25 @@ impl Link {
         self.stream.shutdown(Shutdown::Write)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn what_comes_before_the_last_piece_is_done_before_it_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let _far = listener.accept().await.unwrap();
+        let link = Link::new(Socket::tcp(near).unwrap());
+        let header = Header { kind: Kind::Reply, flags: 0, aux: 0, id: 1 };
+        let body = vec![0; defaults::SMALL_BODY as usize * 3];
+        let mut before = None;
+        let message = Message { header, head: &[], body: &body };
+        let appended = || link.outbox().written() + link.outbox().unsent() as u64;
+        let end = link.send_large_then(message, || before = Some(appended())).await;
+        let (before, end) = (before.unwrap(), end.unwrap());
+        assert!(before < end, "{before} {end}");
+    }
+}
