@@ -1,10 +1,11 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, ReadBuffer, SendCredit};
+use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit};
 use crate::{
     defaults,
     wire::{Header, Kind, flag, put_frame},
 };
+use bytes::BufMut;
 use socket2::SockRef;
 use std::io::{self, Read};
 use tokio::{io::Interest, net::TcpStream};
@@ -65,16 +66,39 @@ impl Link {
     ///
     /// Cancel safe: dropped while it waits, nothing was read.
     pub async fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        self.read_piece(buffer, None).await
+    }
+
+    /// The same; what belongs to the piece of a large body that is arriving is read straight to
+    /// where it stays. Then nothing may wait in `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped while it waits, nothing was read.
+    pub async fn read_piece(
+        &self,
+        buffer: &mut ReadBuffer,
+        mut piece: Option<Room<'_>>,
+    ) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;
-            let room = buffer.room();
             let mut short = None;
             let read = self.stream.try_io(Interest::READABLE, || {
-                let count = (&*SockRef::from(&self.stream)).read(room)?;
+                let (count, room) = match &mut piece {
+                    Some(piece) => self.read_into(piece, buffer)?,
+                    None => {
+                        let room = buffer.room();
+                        ((&*SockRef::from(&self.stream)).read(room)?, room.len())
+                    }
+                };
                 // A read that does not fill its room has emptied the socket. Saying so at once
                 // spares the read that would only find that out; on systems that report readiness
                 // by edges, more that arrives is reported again.
-                if cfg!(target_os = "linux") && count > 0 && count < room.len() {
+                if cfg!(target_os = "linux") && count > 0 && count < room {
                     short = Some(count);
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -85,9 +109,28 @@ impl Link {
                 (Err(e), None) if e.kind() == io::ErrorKind::WouldBlock => continue,
                 (Err(e), None) => return Err(e),
             };
-            buffer.filled(count);
+            if piece.is_none() {
+                buffer.filled(count);
+            }
             return Ok(count);
         }
+    }
+
+    /// Reads once into memory that was not filled before, past the end of the piece; what follows
+    /// it goes on to `buffer`. How much was read, and how much there was room for.
+    fn read_into(
+        &self,
+        piece: &mut Room<'_>,
+        buffer: &mut ReadBuffer,
+    ) -> io::Result<(usize, usize)> {
+        let before = piece.bytes.len();
+        let room = (*piece.left + Room::BEYOND).min(piece.bytes.capacity() - before);
+        let count = self.stream.try_read_buf(&mut (&mut *piece.bytes).limit(room))?;
+        let taken = count.min(*piece.left);
+        *piece.left -= taken;
+        buffer.passed(taken, &piece.bytes[before + taken..]);
+        piece.bytes.truncate(before + taken);
+        Ok((count, room))
     }
 
     /// The bytes to send.
