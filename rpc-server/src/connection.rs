@@ -13,12 +13,11 @@ use greeting::Greeting;
 use inbound::{Handled, Inbound, Stop};
 use rpc_core::{
     defaults,
-    transport::{Link, ReadBuffer, configure},
+    transport::{Link, ReadBuffer, Socket},
     wire::{Preface, put_close},
 };
 use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
-    net::TcpStream,
     task::yield_now,
     time::{Instant, Sleep, sleep},
 };
@@ -30,15 +29,12 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn serve(
     serving: Arc<Serving>,
     peers: Arc<Peers>,
-    stream: TcpStream,
+    socket: Socket,
     addr: SocketAddr,
 ) {
-    if configure(&stream).is_err() {
-        return;
-    }
     Counters::add(&serving.counters.accepted, 1);
     let mut buffer = ReadBuffer::new();
-    let link = Link::new(stream);
+    let link = Link::new(socket);
     let preface = match greeting::greet(&link, &serving, &mut buffer).await {
         Greeting::Greeted(preface) => preface,
         Greeting::Refused(why) => {

@@ -280,17 +280,21 @@ impl Reader {
 mod tests {
     use super::*;
     use crate::{connection::Dialer, stats::Counters, timekeeper::Timekeeper};
-    use rpc_core::{transport::Link, wire::put_frame};
+    use rpc_core::{
+        transport::{Link, Network},
+        wire::put_frame,
+    };
     use std::time::Duration;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
     use tokio_util::task::TaskTracker;
 
     async fn reader() -> Reader {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let link = Link::new(TcpStream::connect(addr).await.unwrap());
+        let link = Link::new(Network::TCP.dial(addr).await.unwrap());
         let dialer = Dialer {
             limits: Limits::default(),
+            network: Network::TCP,
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),

@@ -1,19 +1,16 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit};
+use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
 use crate::{
     defaults,
     wire::{Header, Kind, flag, put_frame},
 };
-use bytes::BufMut;
-use socket2::SockRef;
-use std::io::{self, Read};
-use tokio::{io::Interest, net::TcpStream};
+use std::{io, net::Shutdown};
 
 /// One connection's socket, outbox and credit.
 #[derive(Debug)]
 pub struct Link {
-    stream: TcpStream,
+    stream: Socket,
     outbox: Outbox,
     credit: SendCredit,
 }
@@ -47,12 +44,12 @@ impl Message<'_> {
 
 impl Link {
     /// A link over a connected socket.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Socket) -> Self {
         Self { stream, outbox: Outbox::new(), credit: SendCredit::new() }
     }
 
     /// The socket, to read from.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Socket {
         &self.stream
     }
 
@@ -86,51 +83,28 @@ impl Link {
     ) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;
-            let mut short = None;
-            let read = self.stream.try_io(Interest::READABLE, || {
-                let (count, room) = match &mut piece {
-                    Some(piece) => self.read_into(piece, buffer)?,
-                    None => {
-                        let room = buffer.room();
-                        ((&*SockRef::from(&self.stream)).read(room)?, room.len())
-                    }
-                };
-                // A read that does not fill its room has emptied the socket. Saying so at once
-                // spares the read that would only find that out; on systems that report readiness
-                // by edges, more that arrives is reported again.
-                if cfg!(target_os = "linux") && count > 0 && count < room {
-                    short = Some(count);
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(count)
-            });
-            let count = match (read, short) {
-                (Ok(count), _) | (Err(_), Some(count)) => count,
-                (Err(e), None) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                (Err(e), None) => return Err(e),
+            let read = match &mut piece {
+                Some(piece) => self.read_into(piece, buffer),
+                None => self.stream.try_read(buffer.room()).inspect(|count| buffer.filled(*count)),
             };
-            if piece.is_none() {
-                buffer.filled(count);
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
             }
-            return Ok(count);
         }
     }
 
-    /// Reads once into memory that was not filled before, past the end of the piece; what follows
-    /// it goes on to `buffer`. How much was read, and how much there was room for.
-    fn read_into(
-        &self,
-        piece: &mut Room<'_>,
-        buffer: &mut ReadBuffer,
-    ) -> io::Result<(usize, usize)> {
+    /// Reads once, to behind what has come of a piece and past its end; what follows it goes on to
+    /// `buffer`.
+    fn read_into(&self, piece: &mut Room<'_>, buffer: &mut ReadBuffer) -> io::Result<usize> {
         let before = piece.bytes.len();
         let room = (*piece.left + Room::BEYOND).min(piece.bytes.capacity() - before);
-        let count = self.stream.try_read_buf(&mut (&mut *piece.bytes).limit(room))?;
+        let count = self.stream.try_read_more(piece.bytes, room)?;
         let taken = count.min(*piece.left);
         *piece.left -= taken;
         buffer.passed(taken, &piece.bytes[before + taken..]);
         piece.bytes.truncate(before + taken);
-        Ok((count, room))
+        Ok(count)
     }
 
     /// The bytes to send.
@@ -236,7 +210,7 @@ impl Link {
 
     /// Shuts the socket down in both directions: the reader sees the end of the stream.
     pub fn shutdown(&self) {
-        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Says that nothing more will be sent; the peer may still send.
@@ -245,6 +219,6 @@ impl Link {
     ///
     /// When the socket is gone already.
     pub fn half_close(&self) -> io::Result<()> {
-        SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+        self.stream.shutdown(Shutdown::Write)
     }
 }

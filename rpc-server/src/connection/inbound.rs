@@ -276,7 +276,7 @@ impl Inbound {
         }
         let arrival = Arrival { id: header.id, codec, head, metadata, size, at: now };
         if let Some(admitted) = self.admit(&arrival)? {
-            self.dispatcher.run(admitted, Body::copy_of(payload), cx, &mut self.batch);
+            self.run(admitted, Body::copy_of(payload), now, cx);
         }
         Ok(())
     }
@@ -358,13 +358,20 @@ impl Inbound {
             let text = "the time for the call passed before all of it had arrived";
             self.refuse(admitted.id(), Refusal::new(Reason::TimePassed, text));
         } else {
-            self.dispatcher.run(admitted, body, cx, &mut self.batch);
+            self.run(admitted, body, now, cx);
+        }
+    }
+
+    fn run(&mut self, admitted: Admitted, body: Body, now: Instant, cx: &mut Context<'_>) {
+        let id = admitted.id();
+        if let Err(refusal) = self.dispatcher.run(admitted, body, now, cx, &mut self.batch) {
+            self.refuse(id, refusal);
         }
     }
 
     fn refuse(&mut self, id: u64, refusal: Refusal) {
         let outgoing = Outgoing::error(id, &self.peer, refusal);
-        outgoing.count(&self.peer.serving.counters);
+        outgoing.count(&self.peer.serving);
         outgoing.put(&mut self.batch);
     }
 }
