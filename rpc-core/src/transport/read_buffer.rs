@@ -16,9 +16,10 @@ impl ReadBuffer {
     /// An idle connection keeps this much.
     const INITIAL: usize = 8 * 1024;
 
-    /// An empty buffer. It grows to its full size once the peer sends more than a little.
-    pub fn new() -> Self {
-        Self { bytes: vec![0; Self::INITIAL], start: 0, end: 0 }
+    /// An empty buffer, without memory. It grows to its full size once the peer sends more than a
+    /// little.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), start: 0, end: 0 }
     }
 
     /// The bytes that wait to be parsed.
@@ -41,7 +42,8 @@ impl ReadBuffer {
             self.end -= self.start;
             self.start = 0;
             if self.bytes.len() - self.end < Self::LEAST_ROOM.max(self.bytes.len() / 4) {
-                self.bytes.resize((self.bytes.len() * 4).min(Self::CAPACITY), 0);
+                let size = (self.bytes.len() * 4).clamp(Self::INITIAL, Self::CAPACITY);
+                self.bytes.resize(size, 0);
             }
         }
         &mut self.bytes[self.end..]
