@@ -21,6 +21,7 @@ mod server;
 mod lifecycle;
 
 mod advertise;
+mod runtime;
 mod selection;
 
 mod listener;
@@ -38,11 +39,18 @@ mod inline;
 mod peers;
 mod serving;
 
-mod limits;
+mod relief;
+
 mod router;
+
+mod gates;
+mod limits;
+mod method_stats;
 mod running;
 mod stats;
 
 pub use builder::ServerBuilder;
+pub use gates::Limit;
+pub use method_stats::{LatencyStats, LimitStats, MethodStats};
 pub use server::Server;
 pub use stats::{Refused, ServerStats};

@@ -2,6 +2,7 @@
 
 use crate::{
     advertise,
+    gates::LimitPlan,
     limits::ServerLimits,
     listener::{self, Listener},
     peers::Peers,
@@ -44,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) weight: u32,
     pub(crate) require_registration: bool,
     pub(crate) limits: ServerLimits,
+    pub(crate) method_limits: LimitPlan,
     pub(crate) notice: Duration,
     pub(crate) drain: Duration,
 }
@@ -73,7 +75,7 @@ pub(crate) async fn start(
     services: Vec<Arc<dyn BoundService>>,
 ) -> Result<Started, SetupError> {
     let registry = open_registry(plan.registry.clone())?;
-    let router = Router::new(services)?;
+    let router = Router::new(services, &plan.method_limits)?;
     let serving = Arc::new(Serving::new(router, plan.limits, InstanceId::random()));
     // From here on a failure stops what was begun.
     let stop = serving.stop().clone().drop_guard();
@@ -81,6 +83,7 @@ pub(crate) async fn start(
     let (port, bound) = listener::bind(&plan.network, &plan.bind).await?;
     let (peers, tasks) = (Arc::<Peers>::default(), TaskTracker::new());
     accept(port, &serving, &peers, &tasks);
+    relieve(&serving, &peers);
     let advertised = prove(&plan, &*registry, bound, serving.instance).await?;
     let registration = register(&plan, &*registry, &serving, advertised);
     await_registration(&plan, &registration, &serving, advertised).await?;
@@ -180,6 +183,17 @@ fn accept(port: Port, serving: &Arc<Serving>, peers: &Arc<Peers>, tasks: &TaskTr
         tasks: tasks.clone(),
     };
     tasks.spawn(listener.run());
+}
+
+/// Starts the task that looks after answers which wait for a task without a turn.
+fn relieve(serving: &Arc<Serving>, peers: &Arc<Peers>) {
+    let (serving, peers) = (Arc::clone(serving), Arc::clone(peers));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = serving.stop().cancelled() => {}
+            () = serving.relief.run(|| peers.relieve()) => {}
+        }
+    });
 }
 
 /// The address to register, which must answer as this server. One that was worked out and does

@@ -1,6 +1,6 @@
 //! The connections of a server, and what the tasks of each share.
 
-use crate::{limits::Admission, running::Running, serving::Serving};
+use crate::{limits::Admission, router::Route, running::Running, serving::Serving};
 use dashmap::DashMap;
 use rpc_core::{
     transport::Link,
@@ -45,6 +45,14 @@ impl Peer {
         }
     }
 
+    /// How full the fullest limit is that applies to a call of this method, in 255ths.
+    pub(crate) fn load(&self, route: Option<Route>) -> u8 {
+        let method = route
+            .and_then(|route| self.serving.router.limits(route))
+            .map_or(0, |gates| gates.load());
+        self.admission.load().max(method)
+    }
+
     /// Asks the peer to send no more calls; once.
     pub(crate) fn tell_leaving(&self) {
         if !self.told.swap(true, Ordering::Relaxed) {
@@ -72,6 +80,20 @@ impl Peers {
     /// All that are listed now.
     pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
         self.live.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// Relieves tasks that were bound to write at the last look already; whether anything is
+    /// unsent anywhere.
+    pub(crate) fn relieve(&self) -> bool {
+        let mut unsent = false;
+        for peer in &self.live {
+            let outbox = peer.link.outbox();
+            if outbox.unsent() > 0 {
+                outbox.relieve();
+                unsent = true;
+            }
+        }
+        unsent
     }
 
     /// How many are listed.

@@ -1,6 +1,6 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, ReadBuffer, SendCredit, Socket};
+use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
 use crate::{
     defaults,
     wire::{Header, Kind, flag, put_frame},
@@ -63,15 +63,48 @@ impl Link {
     ///
     /// Cancel safe: dropped while it waits, nothing was read.
     pub async fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        self.read_piece(buffer, None).await
+    }
+
+    /// The same; what belongs to the piece of a large body that is arriving is read straight to
+    /// where it stays. Then nothing may wait in `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped while it waits, nothing was read.
+    pub async fn read_piece(
+        &self,
+        buffer: &mut ReadBuffer,
+        mut piece: Option<Room<'_>>,
+    ) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;
-            let count = match self.stream.try_read(buffer.room()) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                read => read?,
+            let read = match &mut piece {
+                Some(piece) => self.read_into(piece, buffer),
+                None => self.stream.try_read(buffer.room()).inspect(|count| buffer.filled(*count)),
             };
-            buffer.filled(count);
-            return Ok(count);
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
         }
+    }
+
+    /// Reads once, to behind what has come of a piece and past its end; what follows it goes on to
+    /// `buffer`.
+    fn read_into(&self, piece: &mut Room<'_>, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        let before = piece.bytes.len();
+        let room = (*piece.left + Room::BEYOND).min(piece.bytes.capacity() - before);
+        let count = self.stream.try_read_more(piece.bytes, room)?;
+        let taken = count.min(*piece.left);
+        *piece.left -= taken;
+        buffer.passed(taken, &piece.bytes[before + taken..]);
+        piece.bytes.truncate(before + taken);
+        Ok(count)
     }
 
     /// The bytes to send.
@@ -108,6 +141,25 @@ impl Link {
     /// Dropped half-way, the peer waits for the rest: send a cancel for a request; a reply must be
     /// sent to its end.
     pub async fn send_large(&self, message: Message<'_>) -> Result<u64, Ended> {
+        self.send_large_then(message, || {}).await
+    }
+
+    /// The same; `before_last` is run before the last piece is appended, once nothing is waited
+    /// for any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_large`](Self::send_large).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`send_large`](Self::send_large).
+    pub async fn send_large_then(
+        &self,
+        message: Message<'_>,
+        before_last: impl FnOnce(),
+    ) -> Result<u64, Ended> {
+        let mut before_last = Some(before_last);
         let window = self.credit.open(message.header.id);
         let total = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
         let mut rest = message.body;
@@ -116,6 +168,11 @@ impl Link {
             let taken = window.take(rest.len()).await.map_err(|CreditError| Ended::Closed)?;
             let (piece, later) = rest.split_at(taken.length());
             rest = later;
+            if rest.is_empty()
+                && let Some(before_last) = before_last.take()
+            {
+                before_last();
+            }
             let put = |out: &mut Vec<u8>| {
                 let header = if first {
                     Header { flags: message.header.flags | flag::CHUNKED, ..message.header }
@@ -187,5 +244,27 @@ impl Link {
     /// When the socket is gone already.
     pub fn half_close(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn what_comes_before_the_last_piece_is_done_before_it_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let _far = listener.accept().await.unwrap();
+        let link = Link::new(Socket::tcp(near).unwrap());
+        let header = Header { kind: Kind::Reply, flags: 0, aux: 0, id: 1 };
+        let body = vec![0; defaults::SMALL_BODY as usize * 3];
+        let mut before = None;
+        let message = Message { header, head: &[], body: &body };
+        let appended = || link.outbox().written() + link.outbox().unsent() as u64;
+        let end = link.send_large_then(message, || before = Some(appended())).await;
+        let (before, end) = (before.unwrap(), end.unwrap());
+        assert!(before < end, "{before} {end}");
     }
 }
