@@ -88,7 +88,8 @@ impl Invoke for Loopback {
                 codec,
                 endpoint: endpoint(),
                 attempts: place.attempts,
-                elapsed: place.elapsed,
+                // A moment ago.
+                began: tokio::time::Instant::now() - place.elapsed,
             })
         })
     }
@@ -104,7 +105,7 @@ impl Invoke for Fixed {
                 codec: Codec::Named,
                 endpoint: endpoint(),
                 attempts: 2,
-                elapsed: Duration::from_millis(7),
+                began: tokio::time::Instant::now(),
             })
         })
     }
