@@ -6,3 +6,4 @@
 mod ledger;
 mod random;
 mod scenarios;
+mod seeds;
