@@ -10,7 +10,9 @@ fn history(seed: u64) -> Vec<(String, Duration, Duration, String)> {
     let run = Lab::simulated(seed).run(async |mut lab: Lab| {
         clerks(&mut lab, 3).await;
         let client = client(&mut lab, |client| client).await;
-        let load = load_with(&mut lab, &client, 100, |turn| (u32::from(turn.idempotent) * 30 + 100, 10_000));
+        let load = load_with(&mut lab, &client, 100, |turn| {
+            (u32::from(turn.idempotent) * 30 + 100, 10_000)
+        });
         let began = Instant::now();
         let ms = Duration::from_millis;
         let script = Script::new()
