@@ -4,17 +4,17 @@
 //! endpoint, or back to the caller with what is known.
 
 use crate::{
-    balance::{self, Balance},
-    cluster::{Cluster, Pick, outlook},
-    connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    balance::{self, Gauge, Lesson},
+    cluster::{Cluster, Pick, Wish, outlook},
+    connection::{Connection, Ending, Refused, Request, Waiter, bad_reply, now_us},
     shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
-    RawReply, RpcError,
+    Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
+    Place, RawReply, RpcError,
     transport::Body,
-    wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
+    wire::{Kind, Reason, put_metadata, read_error},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -57,8 +57,7 @@ struct Progress {
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
-    /// The hash of the call's key.
-    key: Option<u64>,
+    wish: Wish,
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
     last: Option<(Arc<Connection>, RpcError)>,
@@ -80,7 +79,7 @@ impl Route {
             now: start,
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
-            key: key(call.options),
+            wish: self.wish(call.options),
             tried: Vec::new(),
             last: None,
         };
@@ -101,17 +100,12 @@ impl Route {
                 Ok(connection) => connection,
                 Err(e) => return Err(place(&call, &progress, e)),
             };
-            let Some(attempt) =
-                self.attempt(&mut call, &connection, &mut progress, &metadata).await
-            else {
-                // It admitted nothing, so it was not an attempt.
-                continue;
-            };
+            let observer = Observer { gauge: &connection.gauge, since: progress.now };
+            let attempt = self.attempt(&mut call, &connection, &mut progress, &metadata).await;
             let now = Instant::now();
-            if self.shared.settings.balance == Balance::PeakEwma {
-                // A call that ran out of time counts as the latency that it has seen.
-                connection.took(now.saturating_duration_since(progress.now), now);
-            }
+            observer.saw(attempt.as_ref(), now);
+            // Without one it admitted nothing.
+            let Some(attempt) = attempt else { continue };
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -156,19 +150,30 @@ impl Route {
             .unwrap_or(self.shared.settings.timeout)
     }
 
+    /// Call over service over client over the default.
+    fn wish(&self, options: &CallOptions) -> Wish {
+        let settings = options.settings();
+        let balance = settings.balance.unwrap_or(self.cluster.balance);
+        let key = match (balance, &settings.hash_key) {
+            (Balance::ConsistentHash, Some(key)) => Some(balance::position(key.as_bytes())),
+            _ => None,
+        };
+        Wish { balance, key }
+    }
+
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
             || matches!(
-                self.cluster.pick(progress.key, &progress.tried),
+                self.cluster.pick(progress.wish, &progress.tried),
                 Pick::Found(_) | Pick::Full(_)
             )
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Pick::Found(connection) = self.cluster.pick(progress.key, &progress.tried) {
+        if let Pick::Found(connection) = self.cluster.pick(progress.wish, &progress.tried) {
             return Ok(connection);
         }
         let mut published = self.cluster.published();
@@ -179,7 +184,7 @@ impl Route {
             progress.now = now;
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
-            let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
+            let pick = self.cluster.pick_from(&picks, progress.wish, &progress.tried);
             let (full, until) = match pick {
                 Pick::Found(connection) => return Ok(connection),
                 Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
@@ -274,7 +279,7 @@ impl Route {
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
-            let another = || self.cluster.pick(progress.key, &tried);
+            let another = || self.cluster.pick(progress.wish, &tried);
             if connection.is_silent() && matches!(another(), Pick::Found(_)) {
                 return Ending::Silent;
             }
@@ -311,10 +316,32 @@ impl Attempt {
     }
 }
 
-/// The hash of the key that names the call's endpoint under consistent hashing.
-fn key(options: &CallOptions) -> Option<u64> {
-    let key = options.settings().hash_key.as_ref()?;
-    Some(balance::mix(fnv1a_64(key.as_bytes())))
+/// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.
+struct Observer<'a> {
+    gauge: &'a Gauge,
+    since: Instant,
+}
+
+impl Observer<'_> {
+    /// The attempt is over; `None`: there was none.
+    fn saw(self, attempt: Option<&Attempt>, now: Instant) {
+        let lesson = attempt.and_then(|attempt| {
+            let code = attempt.result.as_ref().err().map(RpcError::code);
+            verdict::lesson(attempt.ended, code)
+        });
+        if let Some(lesson) = lesson {
+            self.gauge.learn(lesson, now.saturating_duration_since(self.since), now_us(now));
+        }
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Observer<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(self.since);
+        self.gauge.learn(Lesson::AtLeast, latency, now_us(now));
+    }
 }
 
 /// Waits for room on a connection that is full; for ever when there is none such.

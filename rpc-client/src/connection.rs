@@ -9,9 +9,9 @@ mod vigil;
 
 pub(crate) use dial::Dialer;
 pub(crate) use slots::{Arrival, Refused, Waiter};
-pub(crate) use vigil::now_ms;
+pub(crate) use vigil::{now_ms, now_us};
 
-use crate::balance::{Ewma, Load};
+use crate::balance::Gauge;
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -44,7 +44,8 @@ pub(crate) struct Connection {
     link: Link,
     slots: Slots,
     vigil: Vigil,
-    latency: Ewma,
+    /// What is known of the provider's speed and load.
+    pub(crate) gauge: Gauge,
     /// When our preface was written; the zero of the `sent` clock.
     began: Instant,
     instance: OnceLock<Option<InstanceId>>,
@@ -101,7 +102,7 @@ impl Connection {
             link,
             slots: Slots::new(),
             vigil: Vigil::new(),
-            latency: Ewma::default(),
+            gauge: Gauge::default(),
             began: Instant::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
@@ -162,16 +163,6 @@ impl Connection {
     /// Calls that wait for their replies.
     pub(crate) fn in_flight(&self) -> usize {
         self.slots.in_flight()
-    }
-
-    /// How busy it is.
-    pub(crate) fn load(&self) -> Load {
-        Load { active: self.in_flight(), latency: self.latency.nanos() }
-    }
-
-    /// An attempt on it ended `now`, after this time.
-    pub(crate) fn took(&self, latency: std::time::Duration, now: Instant) {
-        self.latency.sample(latency, now_ms(now));
     }
 
     /// Why it takes no calls any more.

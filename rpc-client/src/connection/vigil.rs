@@ -22,6 +22,12 @@ pub(crate) fn now_ms(at: Instant) -> u64 {
     u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX).saturating_add(1)
 }
 
+/// Microseconds from a fixed instant of this process to `at`.
+pub(crate) fn now_us(at: Instant) -> u64 {
+    let micros = at.saturating_duration_since(*EPOCH).as_micros();
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}
+
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
