@@ -27,3 +27,6 @@ fn scale(random: u64, count: usize) -> usize {
 fn happens(random: u64, chance: u32) -> bool {
     (random >> 32) < u64::from(chance)
 }
+
+#[cfg(test)]
+mod simulation;
