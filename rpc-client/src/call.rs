@@ -79,7 +79,7 @@ impl Route {
             now: start,
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
-            wish: self.wish(call.options),
+            wish: Wish { balance: self.balance(call.options), key: None },
             tried: Vec::new(),
             last: None,
         };
@@ -95,6 +95,12 @@ impl Route {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
+        if progress.wish.balance == Balance::ConsistentHash {
+            progress.wish.key = match key(&mut call) {
+                Ok(key) => key,
+                Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
+            };
+        }
         loop {
             let connection = match self.connection(&mut progress).await {
                 Ok(connection) => connection,
@@ -151,14 +157,8 @@ impl Route {
     }
 
     /// Call over service over client over the default.
-    fn wish(&self, options: &CallOptions) -> Wish {
-        let settings = options.settings();
-        let balance = settings.balance.unwrap_or(self.cluster.balance);
-        let key = match (balance, &settings.hash_key) {
-            (Balance::ConsistentHash, Some(key)) => Some(balance::position(key.as_bytes())),
-            _ => None,
-        };
-        Wish { balance, key }
+    fn balance(&self, options: &CallOptions) -> Balance {
+        options.settings().balance.unwrap_or(self.cluster.balance)
     }
 
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
@@ -314,6 +314,18 @@ impl Attempt {
         self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
         self
     }
+}
+
+/// Where the call's key is on the ring: that of its options, or of the argument that its method
+/// names.
+fn key(call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
+    if let Some(key) = &call.options.settings().hash_key {
+        return Ok(Some(balance::position(key.as_bytes())));
+    }
+    // Encoded into memory that is used again.
+    let mut key = Body::new();
+    let named = call.args.key(call.service.codec, key.buffer())?;
+    Ok(named.then(|| balance::position(&key)))
 }
 
 /// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.

@@ -44,7 +44,7 @@ pub(super) fn description(contract: &Contract) -> TokenStream {
 
 /// Output: one element of `methods`.
 fn method(method: &Method) -> TokenStream {
-    let Method { wire, doc, cfgs, args, output, idempotent, .. } = method;
+    let Method { wire, doc, cfgs, args, output, idempotent, hash_key, .. } = method;
     let args = args.iter().map(|Arg { name, ty, .. }| {
         let ty = source::text(ty);
         quote!(__rpc::ArgMeta { name: #name, ty: #ty })
@@ -54,6 +54,10 @@ fn method(method: &Method) -> TokenStream {
         || quote!(::core::option::Option::None),
         |ms| quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#ms))),
     );
+    let hash_key = match hash_key {
+        Some(index) => quote!(::core::option::Option::Some(#index)),
+        None => quote!(::core::option::Option::None),
+    };
     quote! {
         #(#cfgs)*
         &__rpc::MethodMeta {
@@ -64,6 +68,7 @@ fn method(method: &Method) -> TokenStream {
             output: #output,
             idempotent: #idempotent,
             timeout: #timeout,
+            hash_key: #hash_key,
         }
     }
 }
