@@ -340,6 +340,8 @@ impl Task {
                     connection.gauge.review(connection.in_flight(), now_us(now));
                 }
                 let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
+                // What an operator says holds.
+                let weight = view.weights.get(&addr).copied().unwrap_or(weight);
                 line.push((connection, Member { addr, weight, age: now.duration_since(since) }));
             }
         }
