@@ -118,16 +118,15 @@ fn method_options(attrs: &[Attribute], errors: &mut Errors) -> Options {
 /// The index of the argument that `hash_key` names.
 fn hash_key(key: &Ident, args: &[Option<Arg>], errors: &mut Errors) -> Option<usize> {
     let name = key.unraw().to_string();
-    let named = |arg: &Option<Arg>| arg.as_ref().is_some_and(|arg| arg.name == name);
-    let Some(index) = args.iter().position(named) else {
+    let is_meant = |arg: &Option<Arg>| arg.as_ref().is_some_and(|arg| arg.name == name);
+    let Some(index) = args.iter().position(is_meant) else {
         // One that could not be read may be the one that is meant.
         if args.iter().all(Option::is_some) {
-            let names: Vec<_> =
-                args.iter().flatten().map(|arg| format!("`{}`", arg.name)).collect();
-            let there = if names.is_empty() {
+            let all: Vec<_> = args.iter().flatten().map(|arg| format!("`{}`", arg.name)).collect();
+            let there = if all.is_empty() {
                 "the method has no arguments".to_owned()
             } else {
-                format!("there are: {}", names.join(", "))
+                format!("there are: {}", all.join(", "))
             };
             errors.on(key, format!("no argument is called `{name}`; {there}"));
         }

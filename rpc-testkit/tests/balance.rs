@@ -50,7 +50,7 @@ trait Other {
 /// Says its port, after a while, or fails.
 #[derive(Clone, Default)]
 struct Port {
-    port: Arc<AtomicU64>,
+    number: Arc<AtomicU64>,
     takes_ms: Arc<AtomicU64>,
     fails: Arc<AtomicBool>,
 }
@@ -61,7 +61,7 @@ impl Port {
             return Err(RpcError::internal("the disk is full"));
         }
         sleep(Duration::from_millis(self.takes_ms.load(Ordering::Relaxed))).await;
-        Ok(u16::try_from(self.port.load(Ordering::Relaxed)).unwrap())
+        Ok(u16::try_from(self.number.load(Ordering::Relaxed)).unwrap())
     }
 }
 
@@ -103,7 +103,7 @@ impl Provider {
             .start()
             .await
             .unwrap();
-        port.port.store(server.local_addr().port().into(), Ordering::Relaxed);
+        port.number.store(server.local_addr().port().into(), Ordering::Relaxed);
         Self { server, port }
     }
 
@@ -200,11 +200,11 @@ async fn a_key_comes_from_an_argument_or_from_the_options_and_means_the_same() {
     let client = client(Client::builder().registry(url), 3).await;
     let another = self::client(Client::builder().registry(url), 3).await;
     let hashed = client.get::<WhereClient>().with_options(by(Balance::ConsistentHash));
-    let mut used = BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for number in 0..40_u32 {
         let user = format!("user-{number}");
         let served = hashed.serves(&user).await.unwrap();
-        *used.entry(served).or_insert(0) += 1;
+        *counts.entry(served).or_insert(0) += 1;
         let by_hand = by(Balance::ConsistentHash).hash_key(user.clone());
         let by_hand = another.get::<WhereClient>().with_options(by_hand);
         assert_eq!(by_hand.who().await.unwrap(), served, "{user}, also for another client");
@@ -213,7 +213,7 @@ async fn a_key_comes_from_an_argument_or_from_the_options_and_means_the_same() {
         let digits = by(Balance::ConsistentHash).hash_key(number.to_string());
         assert_eq!(hashed.with_options(digits).who().await.unwrap(), by_id, "{number}");
     }
-    assert_eq!(used.len(), 3, "{used:?}");
+    assert_eq!(counts.len(), 3, "{counts:?}");
 }
 
 #[tokio::test]
@@ -272,8 +272,8 @@ async fn weights_in_zookeeper_take_effect_without_a_new_connection() {
     // The instance's own node.
     let node = format!("/rpc/{SERVICE}/{}", providers[0].addr());
     let (data, _) = admin.get_data(&node).await.unwrap();
-    let text = String::from_utf8(data).unwrap().replace(r#""weight":100"#, r#""weight":900"#);
-    admin.set_data(&node, text.as_bytes(), None).await.unwrap();
+    let json = String::from_utf8(data).unwrap().replace(r#""weight":100"#, r#""weight":900"#);
+    admin.set_data(&node, json.as_bytes(), None).await.unwrap();
     until_shared(&turns, 40, |s| s.get(&light) == Some(&30) && s.get(&heavy) == Some(&10)).await;
     assert_eq!(client.stats().dials, dials);
 }

@@ -28,8 +28,8 @@ impl<F: FnMut(&mut Writer<'_>) -> Result<(), RpcError>> EncodeArgs for Written<F
     }
 
     fn key(&mut self, codec: Codec, out: &mut Vec<u8>) -> Result<bool, RpcError> {
-        let named = self.method.hash_key.and_then(|index| self.method.args.get(index..));
-        let Some(names) = named else { return Ok(false) };
+        let key_on = self.method.hash_key.and_then(|index| self.method.args.get(index..));
+        let Some(names) = key_on else { return Ok(false) };
         let begin = out.len();
         (self.write)(&mut Writer { codec, out, names: names.iter(), for_key: true })?;
         Ok(key::reduce(out, begin))

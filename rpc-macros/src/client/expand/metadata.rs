@@ -54,10 +54,10 @@ fn method(method: &Method) -> TokenStream {
         || quote!(::core::option::Option::None),
         |ms| quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#ms))),
     );
-    let hash_key = match hash_key {
-        Some(index) => quote!(::core::option::Option::Some(#index)),
-        None => quote!(::core::option::Option::None),
-    };
+    let hash_key = hash_key.map_or_else(
+        || quote!(::core::option::Option::None),
+        |index| quote!(::core::option::Option::Some(#index)),
+    );
     quote! {
         #(#cfgs)*
         &__rpc::MethodMeta {
