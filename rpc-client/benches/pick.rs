@@ -2,16 +2,37 @@
 #![allow(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "a part of the crate by itself")]
-#[path = "../src/balance.rs"]
-mod balance;
+#[path = "../src/balance"]
+mod balance {
+    mod alias;
+    mod chance;
+    mod field;
+    mod gauge;
+    mod load;
+    mod ring;
+    mod smooth;
+    mod warmth;
+
+    pub(crate) use field::{Field, Member, Query};
+    pub(crate) use gauge::{Gauge, Lesson};
+    pub(crate) use load::Load;
+    pub(crate) use ring::position;
+}
+#[allow(dead_code, unreachable_pub, reason = "a part of the crate by itself")]
+#[path = "../src/clock.rs"]
+mod clock;
 
 use balance::{Field, Gauge, Lesson, Load, Member, Query, position};
+use clock::Time;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use rpc_core::Balance;
 use std::{
     hint::black_box,
-    net::SocketAddr,
-    sync::atomic::{AtomicUsize, Ordering},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,7 +48,7 @@ const ALL: [Balance; 7] = [
 
 /// Endpoints as a client has them: each with its gauge in memory of its own.
 struct Endpoints {
-    gauges: Vec<Box<(AtomicUsize, Gauge)>>,
+    gauges: Vec<Arc<(AtomicUsize, Gauge)>>,
     turn: AtomicUsize,
 }
 
@@ -51,8 +72,8 @@ fn endpoints(count: usize) -> Endpoints {
     let gauge = |index: usize| {
         let gauge = Gauge::default();
         let latency = Duration::from_micros(100 + index as u64 % 7);
-        gauge.learn(Lesson::Answered, latency, 1_000_000);
-        Box::new((AtomicUsize::new(index % 3), gauge))
+        gauge.learn(Lesson::Answered, Time::from_nanos(0), Time::from_nanos(0) + latency);
+        Arc::new((AtomicUsize::new(index % 3), gauge))
     };
     Endpoints { gauges: (0..count).map(gauge).collect(), turn: AtomicUsize::new(0) }
 }
@@ -60,11 +81,11 @@ fn endpoints(count: usize) -> Endpoints {
 /// All weigh the same, or they do not and one of them is new.
 fn members(count: usize, even: bool) -> Vec<Member> {
     let member = |index: u32| Member {
-        addr: SocketAddr::from(([10, 0, (index >> 8) as u8, index as u8], 9000)),
+        addr: SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + index), 9000)),
         weight: if even { 100 } else { 50 + index % 100 },
         age: Duration::from_secs(if even || index > 0 { 100 } else { 1 }),
     };
-    (0..count as u32).map(member).collect()
+    (0..).take(count).map(member).collect()
 }
 
 fn pick(c: &mut Criterion) {
@@ -110,11 +131,12 @@ fn prepare(c: &mut Criterion) {
     });
     group.finish();
     let gauge = Gauge::default();
-    let mut now = 1_000_000;
+    let mut now = Time::now();
     c.bench_function("learn", |b| {
         b.iter(|| {
-            now += 10;
-            gauge.learn(Lesson::Answered, Duration::from_micros(black_box(100)), now);
+            let since = now;
+            now = now + Duration::from_micros(black_box(100));
+            gauge.learn(Lesson::Answered, since, now);
         });
     });
     c.bench_function("position of a key", |b| b.iter(|| position(black_box(b"user-4711"))));

@@ -6,6 +6,7 @@
 //! rest are tables.
 
 mod alias;
+mod chance;
 mod field;
 mod gauge;
 mod load;
@@ -17,16 +18,6 @@ pub(crate) use field::{Field, Member, Query};
 pub(crate) use gauge::{Gauge, Lesson};
 pub(crate) use load::Load;
 pub(crate) use ring::position;
-
-/// A random number below `count`: the high half of a product spreads evenly without a division.
-fn scale(random: u64, count: usize) -> usize {
-    usize::try_from((u128::from(random) * count as u128) >> 64).unwrap_or(0)
-}
-
-/// Whether something with the chance `chance` in 2^32nds happens.
-fn happens(random: u64, chance: u32) -> bool {
-    (random >> 32) < u64::from(chance)
-}
 
 #[cfg(test)]
 mod simulation;

@@ -5,19 +5,23 @@
 
 use crate::{
     balance::{self, Gauge, Lesson},
+    clock::Time,
     cluster::{Cluster, Pick, Wish, outlook},
-    connection::{Connection, Ending, Refused, Request, Waiter, bad_reply, now_us},
+    connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
     shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
     Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
     Place, RawReply, RpcError,
+    codec::Codec,
     transport::Body,
     wire::{Kind, Reason, put_metadata, read_error},
 };
 use std::{
+    future::poll_fn,
     sync::{Arc, atomic::Ordering},
+    task::{Poll, Waker},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -38,22 +42,24 @@ impl Invoke for Route {
 /// What one attempt came to.
 struct Attempt {
     ended: Ended,
-    result: Result<(Answer, rpc_core::codec::Codec), RpcError>,
+    result: Result<(Answer, Codec), RpcError>,
+    /// When it ended; `None`: just now.
+    at: Option<Time>,
 }
 
 impl Attempt {
     fn failed(ended: Ended, error: RpcError) -> Self {
         let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, result: Err(error) }
+        Self { ended, result: Err(error), at: None }
     }
 }
 
 /// What a call has been through so far.
 struct Progress {
     start: Instant,
-    deadline: Instant,
+    deadline: Time,
     /// When the attempt began: the clock is read once for a call that need not wait.
-    now: Instant,
+    now: Time,
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
@@ -69,21 +75,22 @@ const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 impl Route {
     async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
         let start = Instant::now();
-        let mut deadline = start + self.timeout(&call).min(LONGEST);
+        let now = Time::of(start);
+        let mut deadline = now + self.timeout(&call).min(LONGEST);
         if let Some(inherited) = call.context.deadline() {
-            deadline = deadline.min(inherited);
+            deadline = deadline.min(Time::of(inherited));
         }
         let mut progress = Progress {
             start,
             deadline,
-            now: start,
+            now,
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
             wish: Wish { balance: self.balance(call.options), key: None },
             tried: Vec::new(),
             last: None,
         };
-        if deadline <= start {
+        if deadline <= now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
             return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
@@ -91,27 +98,29 @@ impl Route {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };
-        let metadata = match metadata(&call.context, call.options) {
-            Ok(metadata) => metadata,
+        let prepared = key(progress.wish.balance, &mut call)
+            .and_then(|key| Ok((key, metadata(call.context, call.options)?)));
+        let metadata = match prepared {
+            Ok((key, metadata)) => {
+                progress.wish.key = key;
+                metadata
+            }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
-        if progress.wish.balance == Balance::ConsistentHash {
-            progress.wish.key = match key(&mut call) {
-                Ok(key) => key,
-                Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
-            };
-        }
         loop {
-            let connection = match self.connection(&mut progress).await {
-                Ok(connection) => connection,
-                Err(e) => return Err(place(&call, &progress, e)),
+            // What a call has to wait for is boxed, here and below: so the future of one that need
+            // not wait is small.
+            let connection = match self.cluster.pick(progress.wish, &progress.tried) {
+                Pick::Found(connection) => connection,
+                _ => match Box::pin(self.connection(&mut progress)).await {
+                    Ok(connection) => connection,
+                    Err(e) => return Err(place(&call, &progress, e)),
+                },
             };
             let observer = Observer { gauge: &connection.gauge, since: progress.now };
             let attempt = self.attempt(&mut call, &connection, &mut progress, &metadata).await;
-            let now = Instant::now();
-            observer.saw(attempt.as_ref(), now);
             // Without one it admitted nothing.
-            let Some(attempt) = attempt else { continue };
+            let Some((attempt, now)) = observer.saw(attempt) else { continue };
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -119,7 +128,7 @@ impl Route {
                         codec,
                         endpoint: connection.addr,
                         attempts: progress.attempts,
-                        elapsed: now.saturating_duration_since(progress.start),
+                        began: progress.start,
                     });
                 }
                 Err(error) => error,
@@ -173,25 +182,23 @@ impl Route {
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Pick::Found(connection) = self.cluster.pick(progress.wish, &progress.tried) {
-            return Ok(connection);
-        }
+        let deadline = progress.deadline.instant();
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
             let now = Instant::now();
-            progress.now = now;
+            progress.now = Time::of(now);
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
             let pick = self.cluster.pick_from(&picks, progress.wish, &progress.tried);
             let (full, until) = match pick {
                 Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
-                Pick::Outdated => (None, Some(progress.deadline)),
+                Pick::Full(connection) => (Some(connection), Some(deadline)),
+                Pick::Outdated => (None, Some(deadline)),
                 Pick::Nobody => (None, outlook(&picks.outlook, now)),
             };
-            let Some(until) = until.filter(|_| now < progress.deadline) else {
+            let Some(until) = until.filter(|_| now < deadline) else {
                 let why = full.map_or_else(
                     || picks.outlook.describe(now),
                     |_| "every connection has as many calls in flight as it takes".to_owned(),
@@ -201,7 +208,7 @@ impl Route {
             tokio::select! {
                 _ = published.changed() => {}
                 () = room(full.as_deref()) => {}
-                () = tokio::time::sleep_until(until.min(progress.deadline)) => {}
+                () = tokio::time::sleep_until(until.min(deadline)) => {}
                 () = self.cluster.over() => {
                     return Err(self.nobody(progress, "the client or its runtime was shut down"));
                 }
@@ -226,7 +233,8 @@ impl Route {
         progress: &mut Progress,
         metadata: &Metadata,
     ) -> Option<Attempt> {
-        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
+        let waker = waker().await;
+        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent, waker) {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
@@ -250,29 +258,41 @@ impl Route {
             now: progress.now,
             deadline: progress.deadline,
         };
-        let sent = connection.send(&mut waiter, &request, &body).await;
-        drop(body);
-        let ending = match sent {
-            Some(ending) => ending,
-            None => self.wait(connection, &mut waiter, progress).await,
+        let ending = match connection.send(&mut waiter, &request, &body) {
+            Sending::Done => None,
+            Sending::Leads => {
+                connection.lead(&mut waiter).await;
+                None
+            }
+            Sending::Waits => Box::pin(connection.send_slowly(&mut waiter, &request, &body)).await,
+            Sending::Ended(ending) => Some(ending),
         };
+        drop(body);
+        let mut ending = match ending {
+            Some(ending) => ending,
+            None => connection.wait(&mut waiter).await,
+        };
+        if matches!(ending, Ending::Silent) {
+            ending = Box::pin(self.outwait(connection, &mut waiter, progress)).await;
+        }
         Some(ended(ending))
     }
 
-    /// Waits for the reply. When the provider falls silent, the call stays with it until another
-    /// endpoint can take it, now or later.
-    async fn wait(
+    /// Waits on with a provider that has fallen silent, until another endpoint can take the call,
+    /// now or later.
+    async fn outwait(
         &self,
         connection: &Arc<Connection>,
         waiter: &mut Waiter<'_>,
         progress: &Progress,
     ) -> Ending {
-        let mut ending = connection.wait(waiter).await;
-        if !matches!(ending, Ending::Silent) || progress.retries == 0 {
-            while matches!(ending, Ending::Silent) {
-                ending = connection.wait(waiter).await;
+        if progress.retries == 0 {
+            loop {
+                let ending = connection.wait(waiter).await;
+                if !matches!(ending, Ending::Silent) {
+                    return ending;
+                }
             }
-            return ending;
         }
         let mut tried = progress.tried.clone();
         tried.push(connection.number);
@@ -316,9 +336,12 @@ impl Attempt {
     }
 }
 
-/// Where the call's key is on the ring: that of its options, or of the argument that its method
-/// names.
-fn key(call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
+/// Where the call's key is on the ring, if the strategy has one: that of its options, or of the
+/// argument that its method names.
+fn key(balance: Balance, call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
+    if balance != Balance::ConsistentHash {
+        return Ok(None);
+    }
     if let Some(key) = &call.options.settings().hash_key {
         return Ok(Some(balance::position(key.as_bytes())));
     }
@@ -331,28 +354,26 @@ fn key(call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
 /// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.
 struct Observer<'a> {
     gauge: &'a Gauge,
-    since: Instant,
+    since: Time,
 }
 
 impl Observer<'_> {
-    /// The attempt is over; `None`: there was none.
-    fn saw(self, attempt: Option<&Attempt>, now: Instant) {
-        let lesson = attempt.and_then(|attempt| {
-            let code = attempt.result.as_ref().err().map(RpcError::code);
-            verdict::lesson(attempt.ended, code)
-        });
-        if let Some(lesson) = lesson {
-            self.gauge.learn(lesson, now.saturating_duration_since(self.since), now_us(now));
+    /// The attempt, if there was one, is over; it and when it ended.
+    fn saw(self, attempt: Option<Attempt>) -> Option<(Attempt, Time)> {
+        let Self { gauge, since } = *std::mem::ManuallyDrop::new(self);
+        let attempt = attempt?;
+        let now = attempt.at.unwrap_or_else(Time::now);
+        let code = attempt.result.as_ref().err().map(RpcError::code);
+        if let Some(lesson) = verdict::lesson(attempt.ended, code) {
+            gauge.learn(lesson, since, now);
         }
-        std::mem::forget(self);
+        Some((attempt, now))
     }
 }
 
 impl Drop for Observer<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
-        let latency = now.saturating_duration_since(self.since);
-        self.gauge.learn(Lesson::AtLeast, latency, now_us(now));
+        self.gauge.learn(Lesson::AtLeast, self.since, Time::now());
     }
 }
 
@@ -391,16 +412,21 @@ fn too_large(length: usize, limit: u32) -> Attempt {
     Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
 }
 
+/// The waker of the task that runs here.
+async fn waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+fn answered(answer: Answer, codec: Codec, at: Time) -> Attempt {
+    Attempt { ended: Ended::Application, result: Ok((answer, codec)), at: Some(at) }
+}
+
 /// How an attempt ended, in words and for the verdict.
 fn ended(ending: Ending) -> Attempt {
     match ending {
-        Ending::Answer { kind, codec, body } => match kind {
-            Kind::Reply => {
-                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) }
-            }
-            Kind::AppError => {
-                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::App(body), codec)) }
-            }
+        Ending::Answer { kind, codec, body, at } => match kind {
+            Kind::Reply => answered(Answer::Ok(body), codec, at),
+            Kind::AppError => answered(Answer::App(body), codec, at),
             Kind::Error => {
                 let (reason, error) = read_error(&body);
                 let ended = Ended::Answered(reason, error.code());
@@ -449,5 +475,20 @@ fn ended(ending: Ending) -> Attempt {
             let attempt = Attempt::failed(Ended::Final, RpcError::deadline_exceeded(text));
             if sent { attempt } else { attempt.not_sent() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Larger than a kilobyte, its memory would come by the allocator's slow path.
+    #[test]
+    fn the_future_of_a_call_is_small() {
+        fn size<'a, F: Future>(_: impl FnOnce(&'a Route, Call<'a>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(Route::run);
+        assert!(size <= 1000, "{size} bytes");
     }
 }

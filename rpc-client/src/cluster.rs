@@ -10,7 +10,8 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
     balance::{Field, Load, Member, Query},
-    connection::{Connection, OnChange, now_us},
+    clock::Time,
+    connection::{Connection, OnChange},
     endpoint::{Endpoint, Look},
     shared::Shared,
 };
@@ -337,7 +338,7 @@ impl Task {
                 && !view.disabled.contains(&addr)
             {
                 if review {
-                    connection.gauge.review(connection.in_flight(), now_us(now));
+                    connection.gauge.review(connection.in_flight(), Time::of(now));
                 }
                 let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
                 // What an operator says holds.

@@ -1,10 +1,7 @@
 //! What is sent again: the table of the documentation as one pure function.
 
 use crate::balance::Lesson;
-use rpc_core::{
-    Outcome, RpcCode,
-    wire::{Kind, Reason},
-};
+use rpc_core::{Outcome, RpcCode, wire::Reason};
 
 /// How an attempt ended, as far as the decision needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +73,6 @@ pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>) -> Option<Lesson> {
         // A reply that cannot be read.
         Ended::Final if code == Some(RpcCode::Internal) => Some(Lesson::Failed),
         Ended::NotSent | Ended::Answered(..) | Ended::Final => None,
-    }
-}
-
-/// The kind of frame as an ending, for frames that carry no reason.
-pub(crate) fn of_kind(kind: Kind) -> Ended {
-    match kind {
-        Kind::Reply | Kind::AppError => Ended::Application,
-        _ => Ended::Final,
     }
 }
 

@@ -3,7 +3,7 @@
 //! The alias method (Walker 1977, tables after Vose 1991): each index is a cell that keeps a draw
 //! with some chance and else gives it to one other. In whole numbers, so shares are exact.
 
-use super::scale;
+use super::chance::scale;
 
 /// A table to draw indices from.
 #[derive(Debug)]

@@ -1,6 +1,12 @@
 //! The endpoints that a strategy chooses from, prepared so that a choice is cheap.
 
-use super::{Load, alias::Alias, happens, ring::Ring, scale, smooth, warmth};
+use super::{
+    Load,
+    alias::Alias,
+    chance::{happens, scale},
+    ring::Ring,
+    smooth, warmth,
+};
 use rpc_core::{Balance, defaults};
 use std::{
     net::SocketAddr,

@@ -5,6 +5,7 @@
 //! clock, and random numbers have a seed, so every run is the same.
 
 use super::{Field, Gauge, Lesson, Load, Member, Query};
+use crate::clock::Time;
 use rpc_core::Balance;
 use std::{
     cmp::Reverse,
@@ -23,6 +24,10 @@ enum Service {
     Takes(u64),
     /// Fails at once.
     Fails,
+}
+
+fn time(micros: u64) -> Time {
+    Time::from_nanos(micros * MS)
 }
 
 struct Server {
@@ -174,7 +179,7 @@ impl World {
                     let server = &mut self.servers[index];
                     server.active -= 1;
                     let lesson = if failed { Lesson::Failed } else { Lesson::Answered };
-                    server.gauge.learn(lesson, Duration::from_micros(now - since), now);
+                    server.gauge.learn(lesson, time(since), time(now));
                     match server.queue.pop_front() {
                         Some((next, since)) => events.push(self.begin(index, next, since, now)),
                         None => server.busy -= 1,
@@ -208,7 +213,7 @@ impl World {
             .iter()
             .map(|index| {
                 let server = &self.servers[*index];
-                server.gauge.review(server.active, now);
+                server.gauge.review(server.active, time(now));
                 let port = 9000 + u16::try_from(*index).unwrap();
                 Member {
                     addr: SocketAddr::from(([10, 0, 0, 1], port)),
