@@ -29,7 +29,7 @@ pub(crate) async fn client<S: 'static, C: RpcProxy>() -> C {
 pub(crate) async fn client_with<S: 'static, C: RpcProxy>(attempts: u32) -> C {
     let registration = service::registrations()
         .into_iter()
-        .find(|r| r.type_id() == std::any::TypeId::of::<S>() && r.meta().id == C::SERVICE.id)
+        .find(|r| r.instance_type() == std::any::TypeId::of::<S>() && r.meta().id == C::SERVICE.id)
         .expect("it is registered");
     let instance = registration.make(&Provided::default()).await.expect("it has an instance");
     let service = registration.bind(instance).expect("it is of the right type");
