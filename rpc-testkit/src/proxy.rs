@@ -1,4 +1,4 @@
-//! A TCP proxy that can reset, hold up or refuse what goes through it.
+//! A TCP proxy that can reset, hold up, slow down or refuse what goes through it.
 
 use socket2::SockRef;
 use std::{io, net::SocketAddr, time::Duration};
@@ -22,12 +22,16 @@ pub struct ChaosProxy {
     task: JoinHandle<()>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Faults {
     /// How many times all connections have been reset.
     resets: u64,
     blackhole: bool,
+    /// Only what comes from the target is held up.
+    hold_replies: bool,
     refuse: bool,
+    /// Of each connection and direction; 0: as many as there are.
+    bytes_per_second: u32,
 }
 
 impl ChaosProxy {
@@ -39,7 +43,7 @@ impl ChaosProxy {
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
-        let (faults, seen) = watch::channel(Faults { resets: 0, blackhole: false, refuse: false });
+        let (faults, seen) = watch::channel(Faults::default());
         let (listens, listening) = watch::channel(true);
         let task = tokio::spawn(serve(listener, addr, target, seen, listens));
         Ok(Self { addr, faults, listening, task })
@@ -59,6 +63,17 @@ impl ChaosProxy {
     /// on when it ends, as after lost packets.
     pub fn set_blackhole(&self, blackhole: bool) {
         self.faults.send_modify(|faults| faults.blackhole = blackhole);
+    }
+
+    /// Holds up what the target sends; what goes to it still arrives.
+    pub fn hold_replies(&self, hold: bool) {
+        self.faults.send_modify(|faults| faults.hold_replies = hold);
+    }
+
+    /// Lets at most so many bytes a second through each connection in each direction, as a slow
+    /// line does; 0 ends that.
+    pub fn throttle(&self, bytes_per_second: u32) {
+        self.faults.send_modify(|faults| faults.bytes_per_second = bytes_per_second);
     }
 
     /// Refuses new connections, or listens again on the same port. Returns when that holds.
@@ -124,8 +139,9 @@ async fn forward(client: TcpStream, target: SocketAddr, mut faults: watch::Recei
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let mut requests = Pump { from: client_read, to: server_write, faults: faults.clone() };
-    let mut replies = Pump { from: server_read, to: client_write, faults: faults.clone() };
+    let pump = |from, to, replies| Pump { from, to, replies, faults: faults.clone() };
+    let mut requests = pump(client_read, server_write, false);
+    let mut replies = pump(server_read, client_write, true);
     let both = async { tokio::join!(requests.run(), replies.run()) };
     let cut = tokio::select! {
         _ = both => false,
@@ -146,19 +162,33 @@ fn reset(stream: &TcpStream) {
 struct Pump {
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
+    /// Whether it carries what comes from the target.
+    replies: bool,
     faults: watch::Receiver<Faults>,
 }
 
+/// What is read at a time, and of a slow line.
+const READ: usize = 64 * 1024;
+const READ_SLOWLY: usize = 4 * 1024;
+
 impl Pump {
     async fn run(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = vec![0; READ];
         loop {
-            let count = self.from.read(&mut buffer).await?;
-            let open = self.faults.wait_for(|faults| !faults.blackhole).await.is_ok();
+            let rate = self.faults.borrow().bytes_per_second;
+            let most = if rate == 0 { READ } else { READ_SLOWLY };
+            let count = self.from.read(&mut buffer[..most]).await?;
+            let replies = self.replies;
+            let passes = |faults: &Faults| !(faults.blackhole || replies && faults.hold_replies);
+            let open = self.faults.wait_for(passes).await.is_ok();
             if count == 0 || !open {
                 return self.to.shutdown().await;
             }
             self.to.write_all(&buffer[..count]).await?;
+            if rate > 0 {
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                sleep(Duration::from_secs(1) * count / rate).await;
+            }
         }
     }
 }
