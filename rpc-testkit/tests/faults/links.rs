@@ -33,7 +33,7 @@ async fn cut_off(cut: impl Fn(&ChaosProxy, bool)) {
     let load = load(&client, 20);
     load.more(200).await;
     cut(&proxy, true);
-    sleep(LIMIT + Duration::from_secs(2)).await;
+    sleep(2 * LIMIT).await;
     // Every call that was put on the line has ended by now, and nobody puts one there any more.
     let late = tokio::time::Instant::now();
     load.more(400).await;
