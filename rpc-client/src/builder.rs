@@ -1,7 +1,7 @@
 //! The only way to make a client.
 
 use crate::{balance::Balance, client::Client, shared::Settings};
-use rpc_core::{SetupError, defaults, discovery::RegistrySource, wire::Limits};
+use rpc_core::{SetupError, defaults, discovery::RegistrySource, transport::Network, wire::Limits};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 #[must_use]
 pub struct ClientBuilder {
     registry: Option<RegistrySource>,
+    network: Network,
     balance: Balance,
     timeout: Duration,
     retries: u32,
@@ -39,6 +40,7 @@ impl ClientBuilder {
     fn new() -> Self {
         Self {
             registry: None,
+            network: Network::TCP,
             balance: Balance::default(),
             timeout: defaults::CALL_TIMEOUT,
             retries: defaults::RETRIES,
@@ -51,6 +53,12 @@ impl ClientBuilder {
     /// `memory://name`, or a value that implements [`rpc_core::discovery::Registry`]. Required.
     pub fn registry(mut self, registry: impl Into<RegistrySource>) -> Self {
         self.registry = Some(registry.into());
+        self
+    }
+
+    /// Another network than TCP, for tests: a simulated one, see the crate `rpc-testkit`.
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
         self
     }
 
@@ -124,6 +132,6 @@ impl ClientBuilder {
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };
-        Ok(Client::start(settings, registry.open()?, runtime))
+        Ok(Client::start(settings, self.network, registry.open()?, runtime))
     }
 }

@@ -11,6 +11,7 @@ use rpc_core::{
     BoxFuture, Call, Invoke, Outcome, Place, Proxy, RawReply, RpcError, RpcProxy, SetupError,
     discovery::Registry,
     service::{ServiceMeta, contracts},
+    transport::Network,
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, time::Instant};
@@ -32,8 +33,13 @@ struct Inner {
 }
 
 impl Client {
-    pub(crate) fn start(settings: Settings, registry: Arc<dyn Registry>, runtime: Handle) -> Self {
-        let (shared, life) = Shared::start(settings, registry);
+    pub(crate) fn start(
+        settings: Settings,
+        network: Network,
+        registry: Arc<dyn Registry>,
+        runtime: Handle,
+    ) -> Self {
+        let (shared, life) = Shared::start(settings, network, registry);
         Self { inner: Arc::new(Inner { shared, life, clusters: DashMap::new(), runtime }) }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
-use rpc_core::{Outcome, RpcError, discovery::Registry, wire::Limits};
+use rpc_core::{Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
 use std::{
     fmt,
     sync::{
@@ -50,10 +50,15 @@ pub(crate) struct Life {
 
 impl Shared {
     /// Starts the tasks that every client has. Called within its runtime.
-    pub(crate) fn start(settings: Settings, registry: Arc<dyn Registry>) -> (Arc<Self>, Arc<Life>) {
+    pub(crate) fn start(
+        settings: Settings,
+        network: Network,
+        registry: Arc<dyn Registry>,
+    ) -> (Arc<Self>, Arc<Life>) {
         let end = CancellationToken::new();
         let dialer = Arc::new(Dialer {
             limits: settings.limits,
+            network,
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),

@@ -2,25 +2,28 @@
 //!
 //! [`Link`] is the sending half that calls and replies share: an [`Outbox`] and the credit for
 //! large bodies. [`ReadBuffer`] and [`Assembly`] are the receiving half. [`DelayMeter`] turns the
-//! senders' clock readings into time lost on the way.
+//! senders' clock readings into time lost on the way. [`Network`] is where both come from: TCP, or
+//! what a test puts in its place.
 
 mod assembly;
 mod body;
 mod credit;
 mod delay;
 mod link;
+mod network;
 mod outbox;
 mod read_buffer;
 mod socket;
 
-pub use assembly::{Assembly, Progress};
+pub use assembly::{Assembly, Progress, Room};
 pub use body::Body;
 pub use credit::{BodyWindow, CreditError, SendCredit, Taken};
 pub use delay::DelayMeter;
 pub use link::{Link, Message};
+pub use network::{Accept, Network, Port, Transport};
 pub use outbox::{Ended, Outbox, Sent};
 pub use read_buffer::ReadBuffer;
-pub use socket::configure;
+pub use socket::{Socket, Stream};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -3,7 +3,8 @@
 use rpc_core::{
     SetupError, defaults,
     discovery::InstanceId,
-    wire::{Limits, PREFACE, Preface, read_preface},
+    transport::{Link, Network, ReadBuffer},
+    wire::{Limits, Preface, read_preface},
 };
 use std::{
     io::{self, ErrorKind},
@@ -11,8 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket, lookup_host},
+    net::{UdpSocket, lookup_host},
     time::timeout,
 };
 
@@ -54,10 +54,14 @@ pub(crate) async fn address(
 /// # Errors
 ///
 /// What happened instead, in words.
-pub(crate) async fn prove(address: SocketAddr, instance: InstanceId) -> Result<(), String> {
+pub(crate) async fn prove(
+    network: &Network,
+    address: SocketAddr,
+    instance: InstanceId,
+) -> Result<(), String> {
     let limit = defaults::DIAL_TIMEOUT;
     for _ in 0..DIALS {
-        match timeout(limit, ask(address)).await {
+        match timeout(limit, ask(network, address)).await {
             // A machine that has just started everything may be that busy.
             Err(_) => {}
             Ok(Err(error)) => return Err(format!("{address} did not answer: {error}")),
@@ -71,19 +75,19 @@ pub(crate) async fn prove(address: SocketAddr, instance: InstanceId) -> Result<(
 }
 
 /// The instance that answers at an address.
-async fn ask(address: SocketAddr) -> io::Result<Option<InstanceId>> {
-    let mut stream = TcpStream::connect(address).await?;
-    let mut bytes = Vec::with_capacity(PREFACE);
-    Preface::new(None, Limits::default()).put(&mut bytes);
-    stream.write_all(&bytes).await?;
-    bytes.clear();
+async fn ask(network: &Network, address: SocketAddr) -> io::Result<Option<InstanceId>> {
+    let link = Link::new(network.dial(address).await?);
+    // A preface fits into any socket that is new.
+    let put = |out: &mut Vec<u8>| Preface::new(None, Limits::default()).put(out);
+    link.send(put).map_err(|_| ErrorKind::NotConnected)?;
+    let mut buffer = ReadBuffer::new();
     loop {
-        match read_preface(&bytes) {
+        match read_preface(buffer.data()) {
             Ok(Some((preface, _))) => return Ok(preface.instance),
             Ok(None) => {}
             Err(error) => return Err(io::Error::new(ErrorKind::InvalidData, error)),
         }
-        if stream.read_buf(&mut bytes).await? == 0 {
+        if link.read(&mut buffer).await? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
     }

@@ -13,12 +13,11 @@ use greeting::Greeting;
 use inbound::{Handled, Inbound, Stop};
 use rpc_core::{
     defaults,
-    transport::{Link, ReadBuffer, configure},
+    transport::{Link, ReadBuffer, Socket},
     wire::{Preface, put_close},
 };
 use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
-    net::TcpStream,
     task::yield_now,
     time::{Instant, Sleep, sleep},
 };
@@ -30,15 +29,12 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn serve(
     serving: Arc<Serving>,
     peers: Arc<Peers>,
-    stream: TcpStream,
+    socket: Socket,
     addr: SocketAddr,
 ) {
-    if configure(&stream).is_err() {
-        return;
-    }
     Counters::add(&serving.counters.accepted, 1);
     let mut buffer = ReadBuffer::new();
-    let link = Link::new(stream);
+    let link = Link::new(socket);
     let preface = match greeting::greet(&link, &serving, &mut buffer).await {
         Greeting::Greeted(preface) => preface,
         Greeting::Refused(why) => {
@@ -174,7 +170,7 @@ impl Reader {
                 }
                 Ok(Handled::All(frames)) => {
                     self.begun = match self.begun {
-                        _ if self.buffer.data().is_empty() => None,
+                        _ if self.is_between_frames() => None,
                         Some(begun) if frames == 0 => Some(begun),
                         _ => Some(now),
                     };
@@ -189,6 +185,10 @@ impl Reader {
         }
     }
 
+    fn is_between_frames(&self) -> bool {
+        self.buffer.data().is_empty() && !self.inbound.is_within_piece()
+    }
+
     /// Waits for more to do. Every arm is cancel-safe: reading loses nothing, a timer and the
     /// others are states. Biased, so that a stop is not put off by a peer that keeps sending.
     async fn next(&mut self) -> Event {
@@ -196,12 +196,13 @@ impl Reader {
             self.look = Some(Box::pin(sleep(LOOK)));
         }
         let Self { peer, buffer, look, inbound, .. } = self;
+        let is_over = inbound.is_over();
         tokio::select! {
             biased;
             () = peer.stop.cancelled() => Event::Stop,
-            read = peer.link.read(buffer) => Event::Read(matches!(read, Ok(1..))),
+            read = peer.link.read_piece(buffer, inbound.room()) => Event::Read(matches!(read, Ok(1..))),
             () = due(look) => Event::Look,
-            () = peer.tasks.wait(), if inbound.is_over() => Event::Answered,
+            () = peer.tasks.wait(), if is_over => Event::Answered,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     advertise,
+    gates::LimitPlan,
     limits::ServerLimits,
     listener::{self, Listener},
     peers::Peers,
@@ -14,7 +15,7 @@ use rpc_core::{
         Announcement, Instance, InstanceId, Registered, RegistrationState, Registry, RegistrySource,
     },
     service::BoundService,
-    transport::lock,
+    transport::{Network, Port, lock},
 };
 use std::{
     collections::BTreeMap,
@@ -23,7 +24,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
-    net::TcpListener,
     sync::watch,
     time::{sleep, timeout},
 };
@@ -40,10 +40,12 @@ pub(crate) struct Plan {
     pub(crate) bind: String,
     pub(crate) advertise: Option<String>,
     pub(crate) registry: Option<RegistrySource>,
+    pub(crate) network: Network,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) weight: u32,
     pub(crate) require_registration: bool,
     pub(crate) limits: ServerLimits,
+    pub(crate) method_limits: LimitPlan,
     pub(crate) notice: Duration,
     pub(crate) drain: Duration,
 }
@@ -73,12 +75,12 @@ pub(crate) async fn start(
     services: Vec<Arc<dyn BoundService>>,
 ) -> Result<Started, SetupError> {
     let registry = open_registry(plan.registry.clone())?;
-    let router = Router::new(services)?;
+    let router = Router::new(services, &plan.method_limits)?;
     let serving = Arc::new(Serving::new(router, plan.limits, InstanceId::random()));
     // From here on a failure stops what was begun.
     let stop = serving.stop().clone().drop_guard();
 
-    let (port, bound) = listener::bind(&plan.bind).await?;
+    let (port, bound) = listener::bind(&plan.network, &plan.bind).await?;
     let (peers, tasks) = (Arc::<Peers>::default(), TaskTracker::new());
     accept(port, &serving, &peers, &tasks);
     let advertised = prove(&plan, &*registry, bound, serving.instance).await?;
@@ -172,7 +174,7 @@ fn open_registry(source: Option<RegistrySource>) -> Result<Arc<dyn Registry>, Se
     source.open()
 }
 
-fn accept(port: TcpListener, serving: &Arc<Serving>, peers: &Arc<Peers>, tasks: &TaskTracker) {
+fn accept(port: Port, serving: &Arc<Serving>, peers: &Arc<Peers>, tasks: &TaskTracker) {
     let listener = Listener {
         port,
         serving: Arc::clone(serving),
@@ -191,7 +193,7 @@ async fn prove(
     instance: InstanceId,
 ) -> Result<SocketAddr, SetupError> {
     let address = advertise::address(bound, plan.advertise.as_deref(), &registry.hosts()).await?;
-    match advertise::prove(address, instance).await {
+    match advertise::prove(&plan.network, address, instance).await {
         Ok(()) => {}
         Err(why) if plan.advertise.is_some() => {
             tracing::warn!(

@@ -1,12 +1,12 @@
 //! The port: bound, and accepting whatever happens to single connections or to the descriptors.
 
 use crate::{connection, peers::Peers, serving::Serving};
-use rpc_core::SetupError;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    net::TcpListener,
-    time::{Instant, sleep, timeout},
+use rpc_core::{
+    SetupError,
+    transport::{Network, Port, Socket},
 };
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
 /// First and longest pause after a failure to accept. Without a pause a process that has run out
@@ -18,29 +18,32 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// How long a host name may take to resolve.
 const LOOKUP: Duration = Duration::from_secs(5);
 
-/// Binds `address`, a `host:port`.
+/// Binds `address`, a `host:port`, on `network`.
 ///
 /// # Errors
 ///
 /// What the system says against it, and what to write.
-pub(crate) async fn bind(address: &str) -> Result<(TcpListener, SocketAddr), SetupError> {
+pub(crate) async fn bind(
+    network: &Network,
+    address: &str,
+) -> Result<(Port, SocketAddr), SetupError> {
     let refuse = |why: &str| {
         let hint = "write `host:port`, for example \"0.0.0.0:9000\"; port 0 takes a free one";
         SetupError::new(format!("cannot bind {address:?}: {why}: {hint}"))
     };
-    let listener = match timeout(LOOKUP, TcpListener::bind(address)).await {
+    let port = match timeout(LOOKUP, network.listen(address)).await {
         Err(_) => return Err(refuse("the host name does not resolve in time")),
         Ok(Err(error)) => return Err(refuse(&error.to_string())),
-        Ok(Ok(listener)) => listener,
+        Ok(Ok(port)) => port,
     };
-    let bound = listener.local_addr().map_err(|error| refuse(&error.to_string()))?;
-    Ok((listener, bound))
+    let bound = port.local_addr().map_err(|error| refuse(&error.to_string()))?;
+    Ok((port, bound))
 }
 
 /// The accept loop.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) port: TcpListener,
+    pub(crate) port: Port,
     pub(crate) serving: Arc<Serving>,
     pub(crate) peers: Arc<Peers>,
     /// The tasks of the connections.
@@ -60,9 +63,9 @@ impl Listener {
                 accepted = self.port.accept() => accepted,
             };
             match accepted {
-                Ok((stream, addr)) => {
+                Ok((socket, addr)) => {
                     trouble = Trouble { logged: trouble.logged, ..Trouble::default() };
-                    self.serve(stream, addr);
+                    self.serve(socket, addr);
                 }
                 Err(error) if concerns_one(&error) => {}
                 Err(error) => {
@@ -80,25 +83,16 @@ impl Listener {
     /// Takes the connections that are made already, so that closing the port does not reset them
     /// with a call in their buffers.
     fn take_the_rest(&self) {
-        while let Ok((stream, addr)) = accept_now(&self.port) {
-            self.serve(stream, addr);
+        while let Ok((socket, addr)) = self.port.accept_now() {
+            self.serve(socket, addr);
         }
     }
 
-    fn serve(&self, stream: tokio::net::TcpStream, addr: SocketAddr) {
+    fn serve(&self, socket: Socket, addr: SocketAddr) {
         // A socket for both families shows IPv4 peers in IPv6's clothes.
         let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let (serving, peers) = (Arc::clone(&self.serving), Arc::clone(&self.peers));
-        self.tasks.spawn(connection::serve(serving, peers, stream, addr));
-    }
-}
-
-/// Accepts a connection that is there, without waiting.
-fn accept_now(listener: &TcpListener) -> io::Result<(tokio::net::TcpStream, SocketAddr)> {
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match listener.poll_accept(&mut cx) {
-        std::task::Poll::Ready(accepted) => accepted,
-        std::task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        self.tasks.spawn(connection::serve(serving, peers, socket, addr));
     }
 }
 
@@ -153,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_cannot_be_bound_is_explained() {
         for address in ["127.0.0.1", "nowhere.invalid:1", "192.0.2.1:0"] {
-            let text = bind(address).await.unwrap_err().to_string();
+            let text = bind(&Network::TCP, address).await.unwrap_err().to_string();
             assert!(text.contains(address) && text.contains("write `host:port`"), "{text}");
         }
     }

@@ -4,7 +4,7 @@ use super::{Connection, OnChange, reader};
 use crate::{stats::Counters, timekeeper::Timekeeper};
 use rpc_core::{
     defaults,
-    transport::{Link, configure},
+    transport::{Link, Network},
     wire::{Limits, Preface},
 };
 use std::{
@@ -12,7 +12,6 @@ use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
 };
-use tokio::net::TcpStream;
 use tokio_util::task::TaskTracker;
 
 /// Why no connection was made.
@@ -38,6 +37,7 @@ impl fmt::Display for DialError {
 pub(crate) struct Dialer {
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
+    pub(crate) network: Network,
     pub(crate) timekeeper: Timekeeper,
     pub(crate) counters: Counters,
     pub(crate) tasks: TaskTracker,
@@ -51,13 +51,12 @@ impl Dialer {
         addr: SocketAddr,
         changed: &OnChange,
     ) -> Result<Arc<Connection>, DialError> {
-        let stream = tokio::time::timeout(defaults::DIAL_TIMEOUT, TcpStream::connect(addr))
+        let socket = tokio::time::timeout(defaults::DIAL_TIMEOUT, self.network.dial(addr))
             .await
             .map_err(|_| DialError::TimedOut)?
             .map_err(DialError::Io)?;
-        configure(&stream).map_err(DialError::Io)?;
         self.counters.dials.fetch_add(1, Ordering::Relaxed);
-        let link = Link::new(stream);
+        let link = Link::new(socket);
         let connection =
             Arc::new(Connection::new(link, addr, Arc::clone(self), Arc::clone(changed)));
         // The outbox is empty and open; the preface goes out before anything else.

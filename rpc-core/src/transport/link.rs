@@ -1,18 +1,16 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, ReadBuffer, SendCredit};
+use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
 use crate::{
     defaults,
     wire::{Header, Kind, flag, put_frame},
 };
-use socket2::SockRef;
-use std::io::{self, Read};
-use tokio::{io::Interest, net::TcpStream};
+use std::{io, net::Shutdown};
 
 /// One connection's socket, outbox and credit.
 #[derive(Debug)]
 pub struct Link {
-    stream: TcpStream,
+    stream: Socket,
     outbox: Outbox,
     credit: SendCredit,
 }
@@ -46,12 +44,12 @@ impl Message<'_> {
 
 impl Link {
     /// A link over a connected socket.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Socket) -> Self {
         Self { stream, outbox: Outbox::new(), credit: SendCredit::new() }
     }
 
     /// The socket, to read from.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Socket {
         &self.stream
     }
 
@@ -65,29 +63,48 @@ impl Link {
     ///
     /// Cancel safe: dropped while it waits, nothing was read.
     pub async fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        self.read_piece(buffer, None).await
+    }
+
+    /// The same; what belongs to the piece of a large body that is arriving is read straight to
+    /// where it stays. Then nothing may wait in `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped while it waits, nothing was read.
+    pub async fn read_piece(
+        &self,
+        buffer: &mut ReadBuffer,
+        mut piece: Option<Room<'_>>,
+    ) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;
-            let room = buffer.room();
-            let mut short = None;
-            let read = self.stream.try_io(Interest::READABLE, || {
-                let count = (&*SockRef::from(&self.stream)).read(room)?;
-                // A read that does not fill its room has emptied the socket. Saying so at once
-                // spares the read that would only find that out; on systems that report readiness
-                // by edges, more that arrives is reported again.
-                if cfg!(target_os = "linux") && count > 0 && count < room.len() {
-                    short = Some(count);
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(count)
-            });
-            let count = match (read, short) {
-                (Ok(count), _) | (Err(_), Some(count)) => count,
-                (Err(e), None) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                (Err(e), None) => return Err(e),
+            let read = match &mut piece {
+                Some(piece) => self.read_into(piece, buffer),
+                None => self.stream.try_read(buffer.room()).inspect(|count| buffer.filled(*count)),
             };
-            buffer.filled(count);
-            return Ok(count);
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
         }
+    }
+
+    /// Reads once, to behind what has come of a piece and past its end; what follows it goes on to
+    /// `buffer`.
+    fn read_into(&self, piece: &mut Room<'_>, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        let before = piece.bytes.len();
+        let room = (*piece.left + Room::BEYOND).min(piece.bytes.capacity() - before);
+        let count = self.stream.try_read_more(piece.bytes, room)?;
+        let taken = count.min(*piece.left);
+        *piece.left -= taken;
+        buffer.passed(taken, &piece.bytes[before + taken..]);
+        piece.bytes.truncate(before + taken);
+        Ok(count)
     }
 
     /// The bytes to send.
@@ -193,7 +210,7 @@ impl Link {
 
     /// Shuts the socket down in both directions: the reader sees the end of the stream.
     pub fn shutdown(&self) {
-        let _ = SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Says that nothing more will be sent; the peer may still send.
@@ -202,6 +219,6 @@ impl Link {
     ///
     /// When the socket is gone already.
     pub fn half_close(&self) -> io::Result<()> {
-        SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+        self.stream.shutdown(Shutdown::Write)
     }
 }

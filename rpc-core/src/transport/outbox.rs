@@ -7,7 +7,7 @@
 //! and others: this costs a fraction of a system call per frame when many send, and no task hop
 //! when one does.
 
-use super::lock;
+use super::{Socket, lock};
 use crate::{defaults, wire::set_skipped};
 use std::{
     io,
@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
 /// Client calls wait for room when this many bytes are unsent.
 const ROOM: usize = 512 * 1024;
@@ -280,7 +280,7 @@ impl Outbox {
 
     /// The owner's duty when nobody else is expected to send: writes, and leaves what the socket
     /// refuses to the flusher.
-    pub fn write_or_leave(&self, stream: &TcpStream) {
+    pub fn write_or_leave(&self, stream: &Socket) {
         // After an error the reader sees the end of the connection and does the rest.
         if !matches!(self.write(stream), Ok(true)) {
             self.flush.notify_one();
@@ -294,7 +294,7 @@ impl Outbox {
     ///
     /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
     /// outbox up until [`relieve`](Self::relieve).
-    pub async fn lead(&self, stream: &TcpStream) {
+    pub async fn lead(&self, stream: &Socket) {
         struct Leader<'a>(&'a Outbox, u64);
         impl Drop for Leader<'_> {
             fn drop(&mut self) {
@@ -365,7 +365,7 @@ impl Outbox {
     /// # Errors
     ///
     /// The socket's; the connection is to be ended.
-    pub async fn flusher(&self, stream: &TcpStream) -> io::Result<()> {
+    pub async fn flusher(&self, stream: &Socket) -> io::Result<()> {
         loop {
             self.flush.notified().await;
             while !self.write(stream)? {
@@ -388,7 +388,7 @@ impl Outbox {
 
     /// Writes until the outbox is empty (`true`; nobody owns it then) or the socket is full. Who
     /// appends is not held up by a write.
-    fn write(&self, stream: &TcpStream) -> io::Result<bool> {
+    fn write(&self, stream: &Socket) -> io::Result<bool> {
         let mut state = lock(&self.state);
         loop {
             if state.phase == Phase::Closed {
@@ -442,7 +442,7 @@ impl Outbox {
         }
     }
 
-    fn write_all(&self, stream: &TcpStream, bytes: &[u8], at: &mut usize) -> io::Result<()> {
+    fn write_all(&self, stream: &Socket, bytes: &[u8], at: &mut usize) -> io::Result<()> {
         while *at < bytes.len() {
             let n = stream.try_write(&bytes[*at..])?;
             *at += n;

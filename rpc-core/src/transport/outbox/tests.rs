@@ -1,13 +1,13 @@
 use super::*;
 use crate::wire::{Kind, put_signal};
 use std::{io::Read, net::TcpListener, sync::Arc, thread, time::Duration};
-use tokio::time::Instant;
+use tokio::{net::TcpStream, time::Instant};
 
 /// A socket for an outbox, and its other end.
-async fn pair() -> (TcpStream, std::net::TcpStream) {
+async fn pair() -> (Socket, std::net::TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (near, listener.accept().unwrap().0)
+    (Socket::tcp(near).unwrap(), listener.accept().unwrap().0)
 }
 
 #[tokio::test]

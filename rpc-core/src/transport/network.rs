@@ -1,0 +1,142 @@
+//! Where connections come from: the one place that dials and the one that listens.
+
+use super::Socket;
+use crate::future::BoxFuture;
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The network that a client dials and a server listens on: this machine's TCP, unless a test
+/// brings another.
+#[derive(Debug, Clone, Default)]
+pub struct Network(Option<Arc<dyn Transport>>);
+
+/// A network in place of TCP, for tests.
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Connects to `addr`, however long that takes; who dials sets the limit.
+    fn dial(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<Socket>>;
+
+    /// Listens on `addr`; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be listened on.
+    fn listen(&self, addr: SocketAddr) -> io::Result<Box<dyn Accept>>;
+}
+
+/// A port of a [`Transport`]. Dropping it closes it.
+pub trait Accept: fmt::Debug + Send + Sync {
+    /// Where it listens.
+    fn addr(&self) -> SocketAddr;
+
+    /// The next connection and where it comes from.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>>;
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Port(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Other(Box<dyn Accept>),
+}
+
+impl Network {
+    /// This machine's TCP.
+    pub const TCP: Self = Self(None);
+
+    /// Another network.
+    pub fn other(transport: Arc<dyn Transport>) -> Self {
+        Self(Some(transport))
+    }
+
+    /// Connects to `addr`. Without a limit of its own: who dials sets one.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, no connection is made, or one that is closed at once.
+    pub async fn dial(&self, addr: SocketAddr) -> io::Result<Socket> {
+        match &self.0 {
+            None => Socket::tcp(TcpStream::connect(addr).await?),
+            Some(transport) => transport.dial(addr).await,
+        }
+    }
+
+    /// Listens on `address`, a `host:port`; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be listened on.
+    pub async fn listen(&self, address: &str) -> io::Result<Port> {
+        match &self.0 {
+            None => Ok(Port(Kind::Tcp(TcpListener::bind(address).await?))),
+            Some(transport) => {
+                let addr = address.parse().map_err(|error| {
+                    io::Error::new(io::ErrorKind::InvalidInput, format!("{error}"))
+                })?;
+                Ok(Port(Kind::Other(transport.listen(addr)?)))
+            }
+        }
+    }
+}
+
+impl Port {
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(listener) => listener.local_addr(),
+            Kind::Other(port) => Ok(port.addr()),
+        }
+    }
+
+    /// The next connection and where it comes from.
+    ///
+    /// # Errors
+    ///
+    /// The system's, about one connection or about all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a connection that is not taken stays in the queue.
+    pub async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        std::future::poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// The next connection if one is there already.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when none is there; others as [`accept`](Self::accept).
+    pub fn accept_now(&self) -> io::Result<(Socket, SocketAddr)> {
+        match self.poll_accept(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(accepted) => accepted,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+        match &self.0 {
+            Kind::Tcp(listener) => listener.poll_accept(cx).map(|accepted| {
+                let (stream, addr) = accepted?;
+                // One that is gone already must not look like trouble of the listener.
+                let aborted = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
+                Ok((Socket::tcp(stream).map_err(aborted)?, addr))
+            }),
+            Kind::Other(port) => port.poll_accept(cx),
+        }
+    }
+}
