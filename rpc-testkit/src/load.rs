@@ -89,10 +89,28 @@ impl Load {
         R: Future<Output = Result<String, RpcError>> + Send + 'static,
     {
         static LOADS: AtomicU64 = AtomicU64::new(1);
+        let load = LOADS.fetch_add(1, Ordering::Relaxed);
+        Self::run(load.to_string(), per_second, in_flight, call)
+    }
+
+    /// Like [`start`](Self::start), with keys that begin with `name`, which no other load of the
+    /// test has.
+    pub fn named<F, R>(name: &str, per_second: u32, call: F) -> Self
+    where
+        F: Fn(Turn) -> R + Send + 'static,
+        R: Future<Output = Result<String, RpcError>> + Send + 'static,
+    {
+        Self::run(name.to_owned(), per_second, MOST_IN_FLIGHT, call)
+    }
+
+    fn run<F, R>(load: String, per_second: u32, in_flight: usize, call: F) -> Self
+    where
+        F: Fn(Turn) -> R + Send + 'static,
+        R: Future<Output = Result<String, RpcError>> + Send + 'static,
+    {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(AtomicU64::new(0));
         let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&ended));
-        let load = LOADS.fetch_add(1, Ordering::Relaxed);
         let task = tokio::spawn(async move {
             let mut ticks = interval(Duration::from_secs(1) / per_second);
             // Late is made good, so that the rate holds.

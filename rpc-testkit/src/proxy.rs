@@ -26,12 +26,11 @@ pub struct ChaosProxy {
 struct Faults {
     /// How many times all connections have been reset.
     resets: u64,
-    blackhole: bool,
-    /// Only what comes from the target is held up.
-    hold_replies: bool,
+    /// Requests and replies that are held up.
+    held: [bool; 2],
+    latency: Duration,
+    bandwidth: Option<u64>,
     refuse: bool,
-    /// Of each connection and direction; 0: as many as there are.
-    bytes_per_second: u32,
 }
 
 impl ChaosProxy {
@@ -62,18 +61,22 @@ impl ChaosProxy {
     /// Holds up all bytes in both directions, and those of new connections. What was held up goes
     /// on when it ends, as after lost packets.
     pub fn set_blackhole(&self, blackhole: bool) {
-        self.faults.send_modify(|faults| faults.blackhole = blackhole);
+        self.faults.send_modify(|faults| faults.held = [blackhole; 2]);
     }
 
-    /// Holds up what the target sends; what goes to it still arrives.
+    /// Holds up what comes from the target, or no longer. What goes to it passes.
     pub fn hold_replies(&self, hold: bool) {
-        self.faults.send_modify(|faults| faults.hold_replies = hold);
+        self.faults.send_modify(|faults| faults.held[1] = hold);
     }
 
-    /// Lets at most so many bytes a second through each connection in each direction, as a slow
-    /// line does; 0 ends that.
-    pub fn throttle(&self, bytes_per_second: u32) {
-        self.faults.send_modify(|faults| faults.bytes_per_second = bytes_per_second);
+    /// Delays bytes this long each way; those that come while others wait, up to twice as long.
+    pub fn set_latency(&self, latency: Duration) {
+        self.faults.send_modify(|faults| faults.latency = latency);
+    }
+
+    /// Lets so many bytes a second pass each way, on each connection.
+    pub fn set_bandwidth(&self, bandwidth: Option<u64>) {
+        self.faults.send_modify(|faults| faults.bandwidth = bandwidth);
     }
 
     /// Refuses new connections, or listens again on the same port. Returns when that holds.
@@ -81,6 +84,13 @@ impl ChaosProxy {
         self.faults.send_modify(|faults| faults.refuse = refuse);
         let mut listening = self.listening.clone();
         let _ = listening.wait_for(|listening| *listening != refuse).await;
+    }
+
+    /// Ends everything that was set. Returns when it listens.
+    pub async fn heal(&self) {
+        self.faults
+            .send_modify(|faults| *faults = Faults { resets: faults.resets, ..Faults::default() });
+        self.refuse(false).await;
     }
 }
 
@@ -131,17 +141,17 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 /// Carries one connection until an end closes it or it is reset.
 async fn forward(client: TcpStream, target: SocketAddr, mut faults: watch::Receiver<Faults>) {
     let resets = faults.borrow().resets;
-    let mut blackhole = faults.clone();
-    if blackhole.wait_for(|faults| !faults.blackhole).await.is_err() {
+    let mut held = faults.clone();
+    if held.wait_for(|faults| !faults.held[0]).await.is_err() {
         return;
     }
     let Ok(server) = TcpStream::connect(target).await else { return reset(&client) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let pump = |from, to, replies| Pump { from, to, replies, faults: faults.clone() };
-    let mut requests = pump(client_read, server_write, false);
-    let mut replies = pump(server_read, client_write, true);
+    let pump = |direction, from, to| Pump { direction, from, to, faults: faults.clone() };
+    let mut requests = pump(0, client_read, server_write);
+    let mut replies = pump(1, server_read, client_write);
     let both = async { tokio::join!(requests.run(), replies.run()) };
     let cut = tokio::select! {
         _ = both => false,
@@ -160,35 +170,36 @@ fn reset(stream: &TcpStream) {
 
 /// One direction of a connection.
 struct Pump {
+    direction: usize,
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
-    /// Whether it carries what comes from the target.
-    replies: bool,
     faults: watch::Receiver<Faults>,
 }
 
-/// What is read at a time, and of a slow line.
-const READ: usize = 64 * 1024;
-const READ_SLOWLY: usize = 4 * 1024;
-
 impl Pump {
     async fn run(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; READ];
+        let mut buffer = vec![0; 64 * 1024];
         loop {
-            let rate = self.faults.borrow().bytes_per_second;
-            let most = if rate == 0 { READ } else { READ_SLOWLY };
-            let count = self.from.read(&mut buffer[..most]).await?;
-            let replies = self.replies;
-            let passes = |faults: &Faults| !(faults.blackhole || replies && faults.hold_replies);
-            let open = self.faults.wait_for(passes).await.is_ok();
+            let count = self.from.read(&mut buffer).await?;
+            let pause = self.pause(count);
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            let direction = self.direction;
+            let open = self.faults.wait_for(|faults| !faults.held[direction]).await.is_ok();
             if count == 0 || !open {
                 return self.to.shutdown().await;
             }
             self.to.write_all(&buffer[..count]).await?;
-            if rate > 0 {
-                let count = u32::try_from(count).unwrap_or(u32::MAX);
-                sleep(Duration::from_secs(1) * count / rate).await;
-            }
         }
+    }
+
+    /// How long so many bytes are on their way.
+    fn pause(&self, bytes: usize) -> Duration {
+        let Faults { latency, bandwidth, .. } = *self.faults.borrow();
+        let transfer = bandwidth.map_or(Duration::ZERO, |rate| {
+            Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1))
+        });
+        latency + transfer
     }
 }

@@ -60,7 +60,7 @@ async fn n6_a_slow_line_holds_up_only_its_own_calls_and_fills_no_memory() {
     let scene = Scene::new().await;
     let provider = scene.provider(NONE).await;
     let proxy = ChaosProxy::start(provider.addr).await.unwrap();
-    proxy.throttle(125_000);
+    proxy.set_bandwidth(Some(125_000));
     let slow = Client::connect(format!("static://{}", proxy.addr())).await.unwrap();
     let quick = Client::connect(format!("static://{}", provider.addr)).await.unwrap();
     until_reached(&slow, 1).await;
@@ -83,7 +83,7 @@ async fn n6_a_slow_line_holds_up_only_its_own_calls_and_fills_no_memory() {
     let grown = resident_of(provider.process.pid()).saturating_sub(before);
     assert!(grown < 64, "{grown} MiB more than before");
     // It was only slow.
-    proxy.throttle(0);
+    proxy.set_bandwidth(None);
     while let Some(filled) = large.join_next().await {
         assert_eq!(filled.unwrap().unwrap().len(), 1_000_000);
     }
@@ -101,7 +101,7 @@ async fn o6_small_calls_do_not_wait_behind_a_large_reply_on_their_connection() {
     let client = Client::builder().registry(url).max_message(2 * LARGE).build().await.unwrap();
     until_reached(&client, 1).await;
     // 16 s for the line, of which a small call waits for what is on its way at most.
-    proxy.throttle(1024 * 1024);
+    proxy.set_bandwidth(Some(1024 * 1024));
     let ledger: LedgerClient = client.get();
     let ledger = ledger.with_options(CallOptions::new().timeout(LONG));
     let bulk = ledger.clone();
@@ -111,7 +111,7 @@ async fn o6_small_calls_do_not_wait_behind_a_large_reply_on_their_connection() {
         assert_eq!(ledger.book(key.clone(), 0).await.unwrap(), key);
     }
     assert!(!large.is_finished(), "small calls waited for the large one");
-    proxy.throttle(0);
+    proxy.set_bandwidth(None);
     assert_eq!(large.await.unwrap().unwrap().len(), LARGE as usize);
     assert_eq!(client.stats().dials, 1, "all of it on one connection");
 }
