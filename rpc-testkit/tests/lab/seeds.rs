@@ -29,7 +29,7 @@ fn history(seed: u64) -> Vec<(String, Duration, Duration, String)> {
             .0
             .into_iter()
             .map(|call| {
-                let result = call.result.map_or_else(|e| e.to_string(), |key| key);
+                let result = call.result.unwrap_or_else(|e| e.to_string());
                 (call.key, call.began - began, call.ended - began, result)
             })
             .collect();
