@@ -37,7 +37,7 @@ const RECOVERY: u64 = 6_500;
 
 #[test]
 fn whatever_happens_no_call_is_lost_that_could_be_saved() {
-    try_seeds(0..30);
+    try_seeds(0..20);
 }
 
 #[test]
