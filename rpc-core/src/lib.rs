@@ -41,6 +41,7 @@ mod error;
 mod setup;
 
 mod future;
+mod memory;
 
 pub use context::{CallContext, spawn};
 pub use error::{Outcome, Result, RpcCode, RpcError};

@@ -288,10 +288,13 @@ impl Dispatcher {
         } else {
             outgoing.count(&self.peer.serving);
         }
-        if outgoing.as_large().is_some() {
-            self.task(admitted, 0, None).spawn_send(outgoing);
-        } else {
-            outgoing.put(out);
+        match outgoing.as_large() {
+            None => outgoing.put(out),
+            Some(message) => match self.peer.link.try_send_large(message) {
+                Ok(false) => self.task(admitted, 0, None).spawn_send(outgoing),
+                // Sent, or nobody is there any more.
+                Ok(true) | Err(_) => {}
+            },
         }
     }
 
