@@ -5,19 +5,23 @@
 
 use crate::{
     balance::{self, Balance},
+    clock::Time,
     cluster::{Cluster, Pick, outlook},
-    connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
     shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
     Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
     RawReply, RpcError,
+    codec::Codec,
     transport::Body,
     wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
 };
 use std::{
+    future::poll_fn,
     sync::{Arc, atomic::Ordering},
+    task::{Poll, Waker},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -38,22 +42,24 @@ impl Invoke for Route {
 /// What one attempt came to.
 struct Attempt {
     ended: Ended,
-    result: Result<(Answer, rpc_core::codec::Codec), RpcError>,
+    result: Result<(Answer, Codec), RpcError>,
+    /// When it ended; `None`: just now.
+    at: Option<Time>,
 }
 
 impl Attempt {
     fn failed(ended: Ended, error: RpcError) -> Self {
         let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, result: Err(error) }
+        Self { ended, result: Err(error), at: None }
     }
 }
 
 /// What a call has been through so far.
 struct Progress {
     start: Instant,
-    deadline: Instant,
+    deadline: Time,
     /// When the attempt began: the clock is read once for a call that need not wait.
-    now: Instant,
+    now: Time,
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
@@ -70,21 +76,22 @@ const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 impl Route {
     async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
         let start = Instant::now();
-        let mut deadline = start + self.timeout(&call).min(LONGEST);
+        let now = Time::of(start);
+        let mut deadline = now + self.timeout(&call).min(LONGEST);
         if let Some(inherited) = call.context.deadline() {
-            deadline = deadline.min(inherited);
+            deadline = deadline.min(Time::of(inherited));
         }
         let mut progress = Progress {
             start,
             deadline,
-            now: start,
+            now,
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
             key: key(call.options),
             tried: Vec::new(),
             last: None,
         };
-        if deadline <= start {
+        if deadline <= now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
             return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
@@ -92,14 +99,19 @@ impl Route {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };
-        let metadata = match metadata(&call.context, call.options) {
+        let metadata = match metadata(call.context, call.options) {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
         loop {
-            let connection = match self.connection(&mut progress).await {
-                Ok(connection) => connection,
-                Err(e) => return Err(place(&call, &progress, e)),
+            // What a call has to wait for is boxed, here and below: so the future of one that need
+            // not wait is small.
+            let connection = match self.cluster.pick(progress.key, &progress.tried) {
+                Pick::Found(connection) => connection,
+                _ => match Box::pin(self.connection(&mut progress)).await {
+                    Ok(connection) => connection,
+                    Err(e) => return Err(place(&call, &progress, e)),
+                },
             };
             let Some(attempt) =
                 self.attempt(&mut call, &connection, &mut progress, &metadata).await
@@ -107,10 +119,10 @@ impl Route {
                 // It admitted nothing, so it was not an attempt.
                 continue;
             };
-            let now = Instant::now();
+            let now = attempt.at.unwrap_or_else(Time::now);
             if self.shared.settings.balance == Balance::PeakEwma {
                 // A call that ran out of time counts as the latency that it has seen.
-                connection.took(now.saturating_duration_since(progress.now), now);
+                connection.took(now.since(progress.now), now);
             }
             let error = match attempt.result {
                 Ok((answer, codec)) => {
@@ -119,7 +131,7 @@ impl Route {
                         codec,
                         endpoint: connection.addr,
                         attempts: progress.attempts,
-                        elapsed: now.saturating_duration_since(progress.start),
+                        began: progress.start,
                     });
                 }
                 Err(error) => error,
@@ -168,25 +180,23 @@ impl Route {
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Pick::Found(connection) = self.cluster.pick(progress.key, &progress.tried) {
-            return Ok(connection);
-        }
+        let deadline = progress.deadline.instant();
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
             let now = Instant::now();
-            progress.now = now;
+            progress.now = Time::of(now);
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
             let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
             let (full, until) = match pick {
                 Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
-                Pick::Outdated => (None, Some(progress.deadline)),
+                Pick::Full(connection) => (Some(connection), Some(deadline)),
+                Pick::Outdated => (None, Some(deadline)),
                 Pick::Nobody => (None, outlook(&picks.outlook, now)),
             };
-            let Some(until) = until.filter(|_| now < progress.deadline) else {
+            let Some(until) = until.filter(|_| now < deadline) else {
                 let why = full.map_or_else(
                     || picks.outlook.describe(now),
                     |_| "every connection has as many calls in flight as it takes".to_owned(),
@@ -196,7 +206,7 @@ impl Route {
             tokio::select! {
                 _ = published.changed() => {}
                 () = room(full.as_deref()) => {}
-                () = tokio::time::sleep_until(until.min(progress.deadline)) => {}
+                () = tokio::time::sleep_until(until.min(deadline)) => {}
                 () = self.cluster.over() => {
                     return Err(self.nobody(progress, "the client or its runtime was shut down"));
                 }
@@ -221,7 +231,8 @@ impl Route {
         progress: &mut Progress,
         metadata: &Metadata,
     ) -> Option<Attempt> {
-        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
+        let waker = waker().await;
+        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent, waker) {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
@@ -245,29 +256,41 @@ impl Route {
             now: progress.now,
             deadline: progress.deadline,
         };
-        let sent = connection.send(&mut waiter, &request, &body).await;
-        drop(body);
-        let ending = match sent {
-            Some(ending) => ending,
-            None => self.wait(connection, &mut waiter, progress).await,
+        let ending = match connection.send(&mut waiter, &request, &body) {
+            Sending::Done => None,
+            Sending::Leads => {
+                connection.lead(&mut waiter).await;
+                None
+            }
+            Sending::Waits => Box::pin(connection.send_slowly(&mut waiter, &request, &body)).await,
+            Sending::Ended(ending) => Some(ending),
         };
+        drop(body);
+        let mut ending = match ending {
+            Some(ending) => ending,
+            None => connection.wait(&mut waiter).await,
+        };
+        if matches!(ending, Ending::Silent) {
+            ending = Box::pin(self.outwait(connection, &mut waiter, progress)).await;
+        }
         Some(ended(ending))
     }
 
-    /// Waits for the reply. When the provider falls silent, the call stays with it until another
-    /// endpoint can take it, now or later.
-    async fn wait(
+    /// Waits on with a provider that has fallen silent, until another endpoint can take the call,
+    /// now or later.
+    async fn outwait(
         &self,
         connection: &Arc<Connection>,
         waiter: &mut Waiter<'_>,
         progress: &Progress,
     ) -> Ending {
-        let mut ending = connection.wait(waiter).await;
-        if !matches!(ending, Ending::Silent) || progress.retries == 0 {
-            while matches!(ending, Ending::Silent) {
-                ending = connection.wait(waiter).await;
+        if progress.retries == 0 {
+            loop {
+                let ending = connection.wait(waiter).await;
+                if !matches!(ending, Ending::Silent) {
+                    return ending;
+                }
             }
-            return ending;
         }
         let mut tried = progress.tried.clone();
         tried.push(connection.number);
@@ -352,16 +375,21 @@ fn too_large(length: usize, limit: u32) -> Attempt {
     Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
 }
 
+/// The waker of the task that runs here.
+async fn waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+fn answered(answer: Answer, codec: Codec, at: Time) -> Attempt {
+    Attempt { ended: Ended::Application, result: Ok((answer, codec)), at: Some(at) }
+}
+
 /// How an attempt ended, in words and for the verdict.
 fn ended(ending: Ending) -> Attempt {
     match ending {
-        Ending::Answer { kind, codec, body } => match kind {
-            Kind::Reply => {
-                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) }
-            }
-            Kind::AppError => {
-                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::App(body), codec)) }
-            }
+        Ending::Answer { kind, codec, body, at } => match kind {
+            Kind::Reply => answered(Answer::Ok(body), codec, at),
+            Kind::AppError => answered(Answer::App(body), codec, at),
             Kind::Error => {
                 let (reason, error) = read_error(&body);
                 let ended = Ended::Answered(reason, error.code());
@@ -410,5 +438,20 @@ fn ended(ending: Ending) -> Attempt {
             let attempt = Attempt::failed(Ended::Final, RpcError::deadline_exceeded(text));
             if sent { attempt } else { attempt.not_sent() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Larger than a kilobyte, its memory would come by the allocator's slow path.
+    #[test]
+    fn the_future_of_a_call_is_small() {
+        fn size<'a, F: Future>(_: impl FnOnce(&'a Route, Call<'a>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(Route::run);
+        assert!(size <= 1000, "{size} bytes");
     }
 }

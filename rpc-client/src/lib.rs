@@ -34,6 +34,7 @@ mod timekeeper;
 mod stats;
 
 mod balance;
+mod clock;
 
 pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;

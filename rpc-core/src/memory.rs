@@ -52,14 +52,19 @@ pub(crate) fn keep(mut buffer: Vec<u8>) {
     });
 }
 
+/// Appends many bytes to the buffer of a message.
+pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    make_room(buffer, bytes.len());
+    copy(buffer, bytes);
+}
+
 /// Appends many bytes.
 ///
 /// Not in one go: for long copies `memcpy` takes an instruction that on some processors (AMD's Zen 3
 /// and 4) is sixteen times slower when the target's place within its page is a few bytes behind the
-/// source's. Measured for 64 KiB: 18.7 µs instead of 1.1 µs, and 1.4 µs in these steps wherever they lie.
-pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
+/// source's. Measured for 64 KiB: 18.7 µs instead of 1.1 µs, and 1.2 µs in these steps wherever they lie.
+pub(crate) fn copy(buffer: &mut Vec<u8>, bytes: &[u8]) {
     const STEP: usize = 2048;
-    make_room(buffer, bytes.len());
     bytes.chunks(STEP).for_each(|step| buffer.extend_from_slice(step));
 }
 

@@ -58,19 +58,25 @@ macro_rules! bytes {
 
         impl<'de> FromBytes<'de> for $ty {
             fn from_bytes(content: Content<'de>) -> Option<Self> {
-                content.bytes().map(Into::into)
+                content.bytes().map(|bytes| copied(bytes).into())
             }
         }
 
         impl<'de> FromBytes<'de> for Option<$ty> {
             fn from_bytes(content: Content<'de>) -> Option<Self> {
-                Some(content.bytes().map(Into::into))
+                Some(content.bytes().map(|bytes| copied(bytes).into()))
             }
         }
     )* };
 }
 
 bytes!(Vec<u8>, Box<[u8]>);
+
+fn copied(bytes: &[u8]) -> Vec<u8> {
+    let mut copy = Vec::with_capacity(bytes.len());
+    memory::copy(&mut copy, bytes);
+    copy
+}
 
 impl AsBytes for &[u8] {
     fn as_bytes(&self) -> Content<'_> {

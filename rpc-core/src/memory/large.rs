@@ -16,7 +16,7 @@ const KEPT: usize = 64;
 /// Capacities go by such steps, so that a buffer fits bodies of about its size.
 const STEP: usize = 16 * 1024;
 /// And are off by this. Buffers of whole pages would all begin at about the same place in a page,
-/// as others of whole pages do, and there are processors (see [`append`](super::append)) on which
+/// as others of whole pages do, and there are processors (see [`copy`](super::copy)) on which
 /// copying between such places is slow.
 const OFF: usize = 1328;
 

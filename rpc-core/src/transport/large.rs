@@ -33,7 +33,27 @@ impl Link {
     ///
     /// As [`Sending`].
     pub async fn send_large(&self, message: Message<'_>) -> Result<u64, Ended> {
-        self.begin_large(message).await?.finish().await
+        self.send_large_then(message, || {}).await
+    }
+
+    /// The same; `before_last` is run before the last piece is sent, once nothing is waited for any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_large`](Self::send_large).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Sending`].
+    pub async fn send_large_then(
+        &self,
+        message: Message<'_>,
+        before_last: impl FnOnce(),
+    ) -> Result<u64, Ended> {
+        let mut before_last = Some(before_last);
+        let sending = self.begin(message, &mut before_last).await?;
+        sending.rest(&mut before_last).await
     }
 
     /// Sends the first pieces of a large message.
@@ -46,17 +66,30 @@ impl Link {
     ///
     /// Dropped while it waits, nothing was sent.
     pub async fn begin_large<'a>(&'a self, message: Message<'a>) -> Result<Sending<'a>, Ended> {
+        self.begin(message, &mut None::<fn()>).await
+    }
+
+    async fn begin<'a>(
+        &'a self,
+        message: Message<'a>,
+        before_last: &mut Option<impl FnOnce()>,
+    ) -> Result<Sending<'a>, Ended> {
         let mut sending = Sending::new(self, message);
         let first = Pieces::first(message);
         let taken = sending.window.take(message.body.len(), AT_ONCE).await;
         let taken = taken.map_err(|CreditError| Ended::Closed)?;
+        let length = taken.length();
         let sent = loop {
+            if length == message.body.len()
+                && let Some(before_last) = before_last.take()
+            {
+                before_last();
+            }
             match first.send(self, message.body, &taken) {
                 Err(Ended::Full) => self.outbox.room().await,
                 sent => break sent?,
             }
         };
-        let length = taken.length();
         taken.sent();
         (sending.end, sending.rest) = (sent.end, &message.body[length..]);
         Ok(sending)
@@ -93,14 +126,24 @@ impl<'a> Sending<'a> {
     /// # Errors
     ///
     /// [`Ended::Closed`].
-    pub async fn finish(mut self) -> Result<u64, Ended> {
+    pub async fn finish(self) -> Result<u64, Ended> {
+        self.rest(&mut None::<fn()>).await
+    }
+
+    async fn rest(mut self, before_last: &mut Option<impl FnOnce()>) -> Result<u64, Ended> {
         let header = Header { kind: Kind::Data, flags: 0, aux: 0, id: self.id };
         let pieces = Pieces { header, head: &[], total: None };
         while !self.rest.is_empty() {
             let taken = self.window.take(self.rest.len(), AT_ONCE).await;
             let taken = taken.map_err(|CreditError| Ended::Closed)?;
-            self.end = pieces.send(self.link, self.rest, &taken)?.end;
-            self.rest = &self.rest[taken.length()..];
+            let (now, later) = self.rest.split_at(taken.length());
+            if later.is_empty()
+                && let Some(before_last) = before_last.take()
+            {
+                before_last();
+            }
+            self.end = pieces.send(self.link, now, &taken)?.end;
+            self.rest = later;
             taken.sent();
         }
         Ok(self.end)

@@ -13,10 +13,9 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Waker},
-    time::Duration,
 };
 
 #[rpc_client(name = "test.Seen")]
@@ -51,7 +50,7 @@ impl Invoke for Recorder {
                 codec: Codec::Named,
                 endpoint: loopback::endpoint(),
                 attempts: 1,
-                elapsed: Duration::ZERO,
+                began: tokio::time::Instant::now(),
             })
         })
     }
@@ -59,13 +58,7 @@ impl Invoke for Recorder {
 
 fn handler_of(tenant: &str) -> CallContext {
     let entry = MetadataEntry { key: "tenant".into(), value: tenant.into(), propagates: true };
-    CallContext::of_request(
-        loopback::endpoint(),
-        None,
-        None,
-        Some(Arc::new([entry])),
-        Arc::new(AtomicBool::new(false)),
-    )
+    CallContext::of_request(loopback::endpoint(), None, None, Some(Arc::new([entry])))
 }
 
 #[tokio::test]

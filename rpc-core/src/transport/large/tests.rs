@@ -169,3 +169,16 @@ async fn nothing_of_a_large_request_is_sent_once_the_outbox_is_sealed() {
     assert_eq!(near.try_send_large(reply(3, &body)), Ok(false), "nobody gives credit");
     assert!(near.credit().grant(0, 200_001).is_err(), "the credit of what was not sent is back");
 }
+
+#[tokio::test]
+async fn what_comes_before_the_last_piece_is_done_before_it_is_sent() {
+    let (link, _far) = pair(BASE_LIMITS).await;
+    for length in [20_000, 64 * 1024] {
+        let body = body(1, length);
+        let mut before = None;
+        let appended = || link.outbox().written() + link.outbox().unsent() as u64;
+        let end = link.send_large_then(reply(1, &body), || before = Some(appended())).await;
+        let (before, end) = (before.unwrap(), end.unwrap());
+        assert!(before < end, "{before} {end}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Frames that are written from where they lie, without a copy in the outbox.
 
 use super::{Ended, Outbox, Phase, ROOM, Sent, lock};
-use crate::transport::Socket;
+use crate::{memory, transport::Socket};
 use std::{
     io::{self, IoSlice},
     sync::atomic::Ordering,
@@ -33,8 +33,7 @@ impl Outbox {
             _ => {}
         }
         if state.owned {
-            let append = |out: &mut Vec<u8>| slices.iter().for_each(|s| out.extend_from_slice(s));
-            let sent = self.put(&mut state, append);
+            let sent = self.put(&mut state, |out| append(slices, out));
             state.frames += count - 1;
             return Ok(sent);
         }
@@ -49,41 +48,53 @@ impl Outbox {
     }
 
     /// Writes these slices, then what others have appended meanwhile.
-    fn write_directly(&self, stream: &Socket, mut slices: &mut [IoSlice<'_>]) {
+    fn write_directly(&self, stream: &Socket, slices: &mut [IoSlice<'_>]) {
         let result = {
             let ended = lock(&self.writing);
             if *ended {
                 return;
             }
-            self.write_slices(stream, &mut slices)
+            self.write_slices(stream, slices)
         };
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.room.notify_waiters();
         }
-        if let Err(error) = result {
-            let mut state = lock(&self.state);
-            if state.phase == Phase::Closed {
-                return;
-            }
-            if error.kind() == io::ErrorKind::WouldBlock {
-                slices.iter().for_each(|slice| state.refused.extend_from_slice(slice));
-            } else {
-                // The stream may end within a frame: nothing may follow it.
-                state.failed = true;
-            }
-            drop(state);
-            return self.leave();
+        let Err((error, rest)) = result else { return self.write_or_leave(stream) };
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Closed {
+            return;
         }
-        self.write_or_leave(stream);
+        if error.kind() == io::ErrorKind::WouldBlock {
+            append(rest, &mut state.refused);
+        } else {
+            // The stream may end within a frame: nothing may follow it.
+            state.failed = true;
+        }
+        drop(state);
+        self.leave();
     }
 
-    fn write_slices(&self, stream: &Socket, slices: &mut &mut [IoSlice<'_>]) -> io::Result<()> {
-        IoSlice::advance_slices(slices, 0);
+    /// Writes until all is written, or says why not, and what is left.
+    fn write_slices<'a, 'b>(
+        &self,
+        stream: &Socket,
+        mut slices: &'a mut [IoSlice<'b>],
+    ) -> Result<(), (io::Error, &'a [IoSlice<'b>])> {
         while !slices.is_empty() {
-            let count = stream.try_write_vectored(slices)?;
-            self.written.fetch_add(count as u64, Ordering::SeqCst);
-            IoSlice::advance_slices(slices, count);
+            match stream.try_write_vectored(slices) {
+                Ok(count) => {
+                    self.written.fetch_add(count as u64, Ordering::SeqCst);
+                    IoSlice::advance_slices(&mut slices, count);
+                }
+                Err(error) => return Err((error, slices)),
+            }
         }
         Ok(())
+    }
+}
+
+fn append(slices: &[IoSlice<'_>], out: &mut Vec<u8>) {
+    for slice in slices {
+        memory::append(out, slice);
     }
 }
