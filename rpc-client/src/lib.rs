@@ -35,6 +35,7 @@ mod stats;
 
 mod balance;
 mod clock;
+mod permits;
 
 pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;
