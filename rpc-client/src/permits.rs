@@ -57,7 +57,7 @@ impl Permits {
     pub(crate) fn take(&self) -> Option<Permit<'_>> {
         let (before, from) = self.shares.split_at(own());
         let mut shares = from.iter().chain(before);
-        shares.any(Share::take).then_some(Permit(self))
+        shares.any(Share::take).then(|| Permit(self))
     }
 }
 
