@@ -1,7 +1,11 @@
 //! The policy of one call, in the order in which it is applied.
 //!
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
-//! endpoint, or back to the caller with what is known.
+//! endpoint, or back to the caller with what is known. `retry` is whether and when a call that may
+//! be retried is, `backoff` how long it waits before.
+
+mod backoff;
+mod retry;
 
 use crate::{
     balance::{self, Balance},
@@ -63,6 +67,8 @@ struct Progress {
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
+    /// Attempts that were paid for.
+    paid: u32,
     /// The hash of the call's key.
     key: Option<u64>,
     /// Numbers of the connections that were tried.
@@ -86,7 +92,8 @@ impl Route {
             deadline,
             now,
             attempts: 0,
-            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
+            retries: self.retries(&call),
+            paid: 0,
             key: key(call.options),
             tried: Vec::new(),
             last: None,
@@ -103,6 +110,7 @@ impl Route {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
+        self.cluster.budget.earn(now);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
@@ -148,12 +156,7 @@ impl Route {
                 Verdict::Move => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
-                Verdict::Retry
-                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
-                {
-                    progress.retries -= 1;
-                    counters.retries.fetch_add(1, Ordering::Relaxed);
-                }
+                Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
                 _ => return Err(place(&call, &progress, error)),
             }
         }
@@ -168,14 +171,12 @@ impl Route {
             .unwrap_or(self.shared.settings.timeout)
     }
 
-    /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
-    /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
-        matches!(ended, Ended::Unknown)
-            || matches!(
-                self.cluster.pick(progress.key, &progress.tried),
-                Pick::Found(_) | Pick::Full(_)
-            )
+    /// Call over client over the default; none for what is a retry itself.
+    fn retries(&self, call: &Call<'_>) -> u32 {
+        if call.context.is_retry() {
+            return 0;
+        }
+        call.options.settings().retries.unwrap_or(self.shared.settings.retries)
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -244,7 +245,6 @@ impl Route {
         if body.len() > self.shared.settings.limits.max_message as usize {
             return Some(too_large(body.len(), self.shared.settings.limits.max_message));
         }
-        let first = progress.attempts == 0;
         progress.attempts += 1;
         let request = Request {
             service: call.service.id,
@@ -252,7 +252,7 @@ impl Route {
             codec,
             trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
             metadata: &metadata.0,
-            retry: !first,
+            retry: progress.paid > 0 || call.context.is_retry(),
             now: progress.now,
             deadline: progress.deadline,
         };

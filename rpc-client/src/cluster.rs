@@ -10,6 +10,8 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 
 use crate::{
     balance::Field,
+    budget::Budget,
+    clock::Time,
     connection::{Connection, OnChange},
     endpoint::{Endpoint, Look},
     shared::Shared,
@@ -39,6 +41,8 @@ pub(crate) struct Cluster {
     pub(crate) service: Arc<str>,
     picks: ArcSwap<Picks>,
     turn: AtomicUsize,
+    /// What further attempts may cost.
+    pub(crate) budget: Budget,
     /// Changes with every published list.
     published: watch::Receiver<u64>,
     /// Over when the task that keeps the list is.
@@ -140,6 +144,7 @@ impl Cluster {
             service: Arc::from(service),
             picks: ArcSwap::from_pointee(picks),
             turn: AtomicUsize::new(fastrand::usize(..)),
+            budget: Budget::new(shared.settings.retry_budget, Time::now()),
             published,
             over: over.clone(),
         });

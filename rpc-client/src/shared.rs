@@ -2,6 +2,7 @@
 
 use crate::{
     balance::Balance,
+    budget::RetryBudget,
     connection::Dialer,
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
@@ -15,6 +16,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::runtime::Handle;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -27,6 +29,7 @@ pub(crate) struct Settings {
     /// Of calls that name none.
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) retry_budget: RetryBudget,
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
     pub(crate) max_in_flight: u32,
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) dialer: Arc<Dialer>,
     /// Triggered when the client's [`Life`] is over.
     pub(crate) end: CancellationToken,
+    /// The one that the client was built in.
+    pub(crate) runtime: Handle,
     in_flight: AtomicU32,
 }
 
@@ -67,12 +72,18 @@ impl Shared {
         let timekeeper = async move { clock.timekeeper.run().await };
         dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
         let life = Life { registry, _end: end.clone().drop_guard() };
-        let shared = Self { settings, dialer, end, in_flight: AtomicU32::new(0) };
+        let (runtime, in_flight) = (Handle::current(), AtomicU32::new(0));
+        let shared = Self { settings, dialer, end, runtime, in_flight };
         (Arc::new(shared), Arc::new(life))
     }
 
     pub(crate) fn stats(&self) -> ClientStats {
-        self.dialer.counters.read(self.in_flight.load(Ordering::Relaxed))
+        self.dialer.counters.read(self.in_flight())
+    }
+
+    /// Calls that have begun and not ended.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 }
 
