@@ -1,12 +1,7 @@
 //! Whether a call that may be retried is, and when.
 
 use super::{Progress, Route, backoff};
-use crate::{
-    budget::After,
-    clock::Time,
-    cluster::Pick,
-    verdict::Ended,
-};
+use crate::{budget::After, clock::Time, cluster::Pick, verdict::Ended};
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
@@ -56,7 +51,7 @@ impl Route {
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
             || matches!(
-                self.cluster.pick(progress.key, &progress.tried),
+                self.cluster.pick(progress.wish, &progress.tried),
                 Pick::Found(_) | Pick::Full(_)
             )
     }

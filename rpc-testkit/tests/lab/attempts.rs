@@ -126,7 +126,8 @@ async fn o2(mut lab: Lab) {
     let after = load(&mut lab, &client, 1_000);
     sleep(Duration::from_secs(4)).await;
     let calls = after.finish().await;
-    let late = calls.failed().iter().filter(|(c, _)| c.began > healed + Duration::from_secs(2)).count();
+    let late =
+        calls.failed().iter().filter(|(c, _)| c.began > healed + Duration::from_secs(2)).count();
     assert_eq!(late, 0, "{}", calls.failures());
 }
 
