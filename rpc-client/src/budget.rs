@@ -4,24 +4,23 @@
 //! kept for each service of a client by itself: a service that fails spends what its own callers
 //! have earned, and neither the retries of its neighbours nor what their success has saved up.
 //!
-//! A call that succeeds adds one to a counter. Everything else is worked out when somebody asks.
+//! A call that succeeds adds one to a counter of its thread. Everything else is worked out when somebody asks.
 
 mod bucket;
+mod count;
 
 pub(crate) use bucket::Inflow;
 
 use crate::clock::Time;
 use bucket::Bucket;
+use count::Count;
 use rpc_core::{defaults, transport::lock};
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Mutex;
 
 /// Seconds whose tokens are kept while nobody takes any.
 const KEPT_SECONDS: f64 = 10.0;
 
-/// The tokens are settled at every call whose number ends in so many zero bits, so that a burst
+/// The tokens are settled at every call of a thread whose number ends in so many zero bits, so that a burst
 /// after an idle hour is not taken for calls that came evenly during that hour.
 const SETTLE_BITS: u32 = 10;
 
@@ -29,7 +28,7 @@ const SETTLE_BITS: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// Calls that have begun.
-    calls: AtomicU64,
+    calls: Count,
     retries: Mutex<Bucket>,
     /// Nothing is ever paid for.
     none: bool,
@@ -64,7 +63,7 @@ impl Budget {
         let kept = per_second * KEPT_SECONDS;
         let inflow = Inflow { share: retries.share, per_second, kept };
         Self {
-            calls: AtomicU64::new(0),
+            calls: Count::default(),
             retries: Mutex::new(Bucket::new(inflow, kept, now)),
             none: retries.share == 0.0 && retries.per_second == 0,
         }
@@ -73,7 +72,7 @@ impl Budget {
     /// Counts a call that begins.
     #[inline]
     pub(crate) fn earn(&self, now: Time) {
-        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let number = self.calls.add();
         if number.trailing_zeros() >= SETTLE_BITS {
             self.settle(now);
         }
@@ -81,7 +80,7 @@ impl Budget {
 
     #[cold]
     fn settle(&self, now: Time) {
-        lock(&self.retries).settle(self.calls.load(Ordering::Relaxed), now);
+        lock(&self.retries).settle(self.calls.sum(), now);
     }
 
     /// Pays for a retry; `false`: there is no money left.
@@ -94,7 +93,7 @@ impl Budget {
             After::Answer => 0,
             After::Loss { in_flight } => in_flight,
         };
-        let calls = self.calls.load(Ordering::Relaxed);
+        let calls = self.calls.sum();
         !self.none && lock(&self.retries).take(calls, now, debt)
     }
 }
