@@ -7,3 +7,4 @@ mod attempts;
 mod ledger;
 mod random;
 mod scenarios;
+mod seeds;
