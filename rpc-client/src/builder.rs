@@ -1,8 +1,13 @@
 //! The only way to make a client.
 
 use crate::{balance::Balance, client::Client, shared::Settings};
-use rpc_core::{SetupError, defaults, discovery::RegistrySource, transport::Network, wire::Limits};
-use std::time::Duration;
+use rpc_core::{
+    SetupError, defaults,
+    discovery::{RegistrySource, SnapshotRegistry},
+    transport::Network,
+    wire::Limits,
+};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 /// Describes a client; see [`Client::builder`].
@@ -16,6 +21,7 @@ pub struct ClientBuilder {
     retries: u32,
     max_message: u32,
     max_in_flight: u32,
+    snapshots: Option<PathBuf>,
 }
 
 impl Client {
@@ -46,6 +52,7 @@ impl ClientBuilder {
             retries: defaults::RETRIES,
             max_message: defaults::MAX_MESSAGE,
             max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
+            snapshots: None,
         }
     }
 
@@ -94,6 +101,20 @@ impl ClientBuilder {
         self
     }
 
+    /// A directory in which the newest list of each service is kept, so that a client which starts
+    /// while the registry is away finds its providers all the same. Default: none.
+    ///
+    /// It is made for this user alone if it is not there, and refused when others may write in it:
+    /// who can write a snapshot decides where calls go. Several processes may share it. An address
+    /// of a snapshot takes calls once the instance that was listed there answers; another instance
+    /// at that address takes them only when, after 1.2 s, nobody else does. The first list that
+    /// the registry gives replaces the snapshot's. Nothing is kept of `static://` and `memory://`.
+    /// See [`SnapshotRegistry`].
+    pub fn snapshots(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.snapshots = Some(directory.into());
+        self
+    }
+
     /// Makes the client. Called within a tokio runtime, on which its connections will live.
     ///
     /// # Errors
@@ -132,6 +153,10 @@ impl ClientBuilder {
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };
-        Ok(Client::start(settings, self.network, registry.open()?, runtime))
+        let mut registry = registry.open()?;
+        if let Some(directory) = self.snapshots {
+            registry = Arc::new(SnapshotRegistry::new(registry, directory)?);
+        }
+        Ok(Client::start(settings, self.network, registry, runtime))
     }
 }

@@ -5,9 +5,11 @@
 //! that has broken admits nothing, however new the list is.
 
 mod outlook;
+mod proof;
 
 pub(crate) use outlook::{Outlook, Past, outlook};
 
+use self::proof::Proof;
 use crate::{
     balance::Field,
     connection::{Connection, OnChange},
@@ -17,7 +19,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use rpc_core::{
     defaults,
-    discovery::{Subscription, View},
+    discovery::{Source, Subscription, View},
 };
 use std::{
     collections::BTreeMap,
@@ -50,7 +52,8 @@ pub(crate) struct Cluster {
 pub(crate) struct Picks {
     /// Connections that take calls.
     ready: Line,
-    /// Connections whose providers have not greeted yet; used when there are no others.
+    /// Connections whose providers have not greeted yet, or are not those that were known; used
+    /// when there are no others.
     greeting: Line,
     /// What is known about the rest, for calls that find nothing.
     pub(crate) outlook: Outlook,
@@ -245,13 +248,18 @@ impl Task {
             }
             stays
         });
+        let doubtful = matches!(view.source, Source::Snapshot { .. });
         for addr in self.wanted(&view, now) {
             let instance = &view.instances[&addr];
             self.endpoints.entry(addr).or_insert_with(|| {
-                Endpoint::start(&self.shared, Arc::clone(instance), &self.changed)
+                let new = Endpoint::start(&self.shared, Arc::clone(instance), &self.changed);
+                if doubtful {
+                    new.doubt();
+                }
+                new
             });
         }
-        self.publish(&view);
+        self.publish(&view, now);
     }
 
     /// The addresses to dial: all of them, or as many of those that take calls as are dialled
@@ -276,7 +284,7 @@ impl Task {
         order.into_iter().take(count).map(|(_, addr)| addr).collect()
     }
 
-    fn publish(&mut self, view: &View) {
+    fn publish(&mut self, view: &View, now: Instant) {
         let Some(cluster) = self.cluster.upgrade() else { return };
         // Each endpoint is looked at once: a list and an outlook from different moments could
         // know of a connection in neither.
@@ -287,7 +295,11 @@ impl Task {
             if let Look::Usable { connection, weight } = look
                 && !view.disabled.contains(&addr)
             {
-                let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
+                let line = match Proof::of(view, addr, connection.instance(), now) {
+                    Proof::Good if connection.is_greeted() => &mut ready,
+                    Proof::Good | Proof::Poor => &mut greeting,
+                    Proof::Awaited => continue,
+                };
                 line.push((connection, weight));
             }
         }

@@ -15,6 +15,7 @@ mod network;
 mod overload;
 mod process;
 mod registry;
+mod snapshot;
 
 /// What the processes that other tests start run; nothing by itself.
 #[test]

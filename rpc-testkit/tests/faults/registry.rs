@@ -3,13 +3,14 @@
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
     scene::{
-        DEADLINE, NONE, SESSION, SOON, Scene, list, load, short, until, until_reached, with_session,
+        DEADLINE, NONE, SESSION, SOON, Scene, list, load, short, until, until_listed, until_reached,
+        with_session,
     },
 };
 use rpc_client::Client;
 use rpc_core::{
     CallOptions, Outcome, RpcCode,
-    discovery::{Source, Subscription, Watch as _, zookeeper::ZookeeperRegistry},
+    discovery::{Subscription, Watch as _, zookeeper::ZookeeperRegistry},
 };
 use rpc_server::Server;
 use rpc_testkit::{proxy::ChaosProxy, zookeeper::ZooKeeper};
@@ -86,22 +87,6 @@ impl Drop for Witness {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// Waits until the registry is read and lists this many instances.
-async fn until_listed(url: &str, instances: usize) {
-    let mut subscription = ZookeeperRegistry::new(url).unwrap().watch("faults.Ledger");
-    let reached = timeout(3 * SOON, async {
-        loop {
-            let view = subscription.current();
-            if matches!(view.source, Source::Live { .. }) && view.instances.len() == instances {
-                return;
-            }
-            subscription.changed().await.unwrap();
-        }
-    });
-    let reached = reached.await.is_ok();
-    assert!(reached, "{instances} instances are wanted: {:?}", subscription.current());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,10 @@
 
 use crate::ledger::{Clerk, Ledger as _, LedgerClient, STUMBLED};
 use rpc_client::Client;
-use rpc_core::{Outcome, RpcCode};
+use rpc_core::{
+    Outcome, RpcCode,
+    discovery::{Source, Watch as _, zookeeper::ZookeeperRegistry},
+};
 use rpc_server::Server;
 use rpc_testkit::{
     journal::Journal,
@@ -237,6 +240,22 @@ pub(crate) async fn until_reached(client: &Client, providers: usize) {
         assert!(tokio::time::Instant::now() < limit, "only {} of {providers}", seen.len());
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Waits until the registry is read and lists this many instances.
+pub(crate) async fn until_listed(url: &str, instances: usize) {
+    let mut subscription = ZookeeperRegistry::new(url).unwrap().watch("faults.Ledger");
+    let reached = timeout(3 * SOON, async {
+        loop {
+            let view = subscription.current();
+            if matches!(view.source, Source::Live { .. }) && view.instances.len() == instances {
+                return;
+            }
+            subscription.changed().await.unwrap();
+        }
+    });
+    let reached = reached.await.is_ok();
+    assert!(reached, "{instances} instances are wanted: {:?}", subscription.current());
 }
 
 /// Waits until something holds.
