@@ -9,12 +9,18 @@
 
 mod ledger;
 mod scene;
+mod witness;
 
 mod abuse;
+mod consumer;
+mod crowd;
+mod garbage;
+mod links;
 mod network;
 mod overload;
 mod process;
 mod registry;
+mod sessions;
 mod snapshot;
 
 /// What the processes that other tests start run; nothing by itself.
@@ -22,4 +28,11 @@ mod snapshot;
 #[ignore = "runs in processes that other tests start"]
 fn provider_process() {
     scene::provider_process();
+}
+
+/// The same, for clients.
+#[test]
+#[ignore = "runs in processes that other tests start"]
+fn consumer_process() {
+    consumer::consumer_process();
 }

@@ -3,15 +3,12 @@
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
     scene::{
-        DEADLINE, NONE, SESSION, SOON, Scene, list, load, short, until, until_listed, until_reached,
-        with_session,
+        DEADLINE, NONE, SESSION, SOON, Scene, list, load, short, until, until_reached, with_session,
     },
+    witness::{DIRECTORY, PERSISTENT, Witness, admin, until_listed},
 };
 use rpc_client::Client;
-use rpc_core::{
-    CallOptions, Outcome, RpcCode,
-    discovery::{Subscription, Watch as _, zookeeper::ZookeeperRegistry},
-};
+use rpc_core::{CallOptions, Outcome, RpcCode};
 use rpc_server::Server;
 use rpc_testkit::{proxy::ChaosProxy, zookeeper::ZooKeeper};
 use std::time::Duration;
@@ -20,15 +17,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use zookeeper_client as zk;
-
-const DIRECTORY: &str = "/rpc/faults.Ledger";
-const PERSISTENT: zk::CreateOptions<'static> =
-    zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
-
-/// A client of ZooKeeper that knows nothing of the registry.
-async fn admin(zookeeper: &ZooKeeper) -> zk::Client {
-    zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap()
-}
 
 async fn owner(admin: &zk::Client, path: &str) -> Option<i64> {
     admin.check_stat(path).await.unwrap().map(|stat| stat.ephemeral_owner)
@@ -44,48 +32,6 @@ async fn until_owned(admin: &zk::Client, path: &str, wanted: impl Fn(Option<i64>
         }
         assert!(Instant::now() < end, "{path} is still owned by {owner:?}");
         sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Follows the service as a client does, and notes the shortest list that was published since the
-/// first one was full.
-struct Witness {
-    task: tokio::task::JoinHandle<Subscription>,
-    least: std::sync::Arc<std::sync::atomic::AtomicUsize>,
-}
-
-impl Witness {
-    async fn of(url: &str, full: usize) -> Self {
-        let registry = ZookeeperRegistry::new(url).unwrap();
-        let mut subscription = registry.watch("faults.Ledger");
-        let listed = |s: &Subscription| s.current().instances.len();
-        let first = timeout(SOON, async {
-            while listed(&subscription) < full {
-                subscription.changed().await.unwrap();
-            }
-        });
-        first.await.unwrap();
-        let least = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(full));
-        let seen = std::sync::Arc::clone(&least);
-        let task = tokio::spawn(async move {
-            let _registry = registry;
-            while let Some(view) = subscription.changed().await {
-                seen.fetch_min(view.instances.len(), std::sync::atomic::Ordering::Relaxed);
-            }
-            subscription
-        });
-        Self { task, least }
-    }
-
-    /// The shortest list so far.
-    fn least(&self) -> usize {
-        self.least.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -2,10 +2,7 @@
 
 use crate::ledger::{Clerk, Ledger as _, LedgerClient, STUMBLED};
 use rpc_client::Client;
-use rpc_core::{
-    Outcome, RpcCode,
-    discovery::{Source, Watch as _, zookeeper::ZookeeperRegistry},
-};
+use rpc_core::{Outcome, RpcCode};
 use rpc_server::Server;
 use rpc_testkit::{
     journal::Journal,
@@ -242,22 +239,6 @@ pub(crate) async fn until_reached(client: &Client, providers: usize) {
     }
 }
 
-/// Waits until the registry is read and lists this many instances.
-pub(crate) async fn until_listed(url: &str, instances: usize) {
-    let mut subscription = ZookeeperRegistry::new(url).unwrap().watch("faults.Ledger");
-    let reached = timeout(3 * SOON, async {
-        loop {
-            let view = subscription.current();
-            if matches!(view.source, Source::Live { .. }) && view.instances.len() == instances {
-                return;
-            }
-            subscription.changed().await.unwrap();
-        }
-    });
-    let reached = reached.await.is_ok();
-    assert!(reached, "{instances} instances are wanted: {:?}", subscription.current());
-}
-
 /// Waits until something holds.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let limit = tokio::time::Instant::now() + SOON;
@@ -269,6 +250,11 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Resident memory of this process, in MiB.
 pub(crate) fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    resident_of(std::process::id())
+}
+
+/// The same of another one.
+pub(crate) fn resident_of(process: u32) -> u64 {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
 }
