@@ -4,19 +4,19 @@
 //! endpoint, or back to the caller with what is known.
 
 use crate::{
-    balance::{self, Balance},
+    balance::{self, Gauge, Lesson},
     clock::Time,
-    cluster::{Cluster, Pick, outlook},
+    cluster::{Cluster, Pick, Wish, outlook},
     connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
     shared::{InFlight, Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
-    RawReply, RpcError,
+    Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
+    Place, RawReply, RpcError,
     codec::Codec,
     transport::Body,
-    wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
+    wire::{Kind, Reason, put_metadata, read_error},
 };
 use std::{
     future::poll_fn,
@@ -63,8 +63,7 @@ struct Progress {
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
-    /// The hash of the call's key.
-    key: Option<u64>,
+    wish: Wish,
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
     last: Option<(Arc<Connection>, RpcError)>,
@@ -87,7 +86,7 @@ impl Route {
             now,
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
-            key: key(call.options),
+            wish: Wish { balance: self.balance(call.options), key: None },
             tried: Vec::new(),
             last: None,
         };
@@ -99,31 +98,29 @@ impl Route {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };
-        let metadata = match metadata(call.context, call.options) {
-            Ok(metadata) => metadata,
+        let prepared = key(progress.wish.balance, &mut call)
+            .and_then(|key| Ok((key, metadata(call.context, call.options)?)));
+        let metadata = match prepared {
+            Ok((key, metadata)) => {
+                progress.wish.key = key;
+                metadata
+            }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
-            let connection = match self.cluster.pick(progress.key, &progress.tried) {
+            let connection = match self.cluster.pick(progress.wish, &progress.tried) {
                 Pick::Found(connection) => connection,
                 _ => match Box::pin(self.connection(&mut progress)).await {
                     Ok(connection) => connection,
                     Err(e) => return Err(place(&call, &progress, e)),
                 },
             };
-            let Some(attempt) =
-                self.attempt(&mut call, &connection, &mut progress, &metadata).await
-            else {
-                // It admitted nothing, so it was not an attempt.
-                continue;
-            };
-            let now = attempt.at.unwrap_or_else(Time::now);
-            if self.shared.settings.balance == Balance::PeakEwma {
-                // A call that ran out of time counts as the latency that it has seen.
-                connection.took(now.since(progress.now), now);
-            }
+            let observer = Observer { gauge: &connection.gauge, since: progress.now };
+            let attempt = self.attempt(&mut call, &connection, &mut progress, &metadata).await;
+            // Without one it admitted nothing.
+            let Some((attempt, now)) = observer.saw(attempt) else { continue };
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -168,12 +165,17 @@ impl Route {
             .unwrap_or(self.shared.settings.timeout)
     }
 
+    /// Call over service over client over the default.
+    fn balance(&self, options: &CallOptions) -> Balance {
+        options.settings().balance.unwrap_or(self.cluster.balance)
+    }
+
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
             || matches!(
-                self.cluster.pick(progress.key, &progress.tried),
+                self.cluster.pick(progress.wish, &progress.tried),
                 Pick::Found(_) | Pick::Full(_)
             )
     }
@@ -189,7 +191,7 @@ impl Route {
             progress.now = Time::of(now);
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
-            let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
+            let pick = self.cluster.pick_from(&picks, progress.wish, &progress.tried);
             let (full, until) = match pick {
                 Pick::Found(connection) => return Ok(connection),
                 Pick::Full(connection) => (Some(connection), Some(deadline)),
@@ -297,7 +299,7 @@ impl Route {
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
-            let another = || self.cluster.pick(progress.key, &tried);
+            let another = || self.cluster.pick(progress.wish, &tried);
             if connection.is_silent() && matches!(another(), Pick::Found(_)) {
                 return Ending::Silent;
             }
@@ -334,10 +336,45 @@ impl Attempt {
     }
 }
 
-/// The hash of the key that names the call's endpoint under consistent hashing.
-fn key(options: &CallOptions) -> Option<u64> {
-    let key = options.settings().hash_key.as_ref()?;
-    Some(balance::mix(fnv1a_64(key.as_bytes())))
+/// Where the call's key is on the ring, if the strategy has one: that of its options, or of the
+/// argument that its method names.
+fn key(balance: Balance, call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
+    if balance != Balance::ConsistentHash {
+        return Ok(None);
+    }
+    if let Some(key) = &call.options.settings().hash_key {
+        return Ok(Some(balance::position(key.as_bytes())));
+    }
+    // Encoded into memory that is used again.
+    let mut key = Body::new();
+    let named = call.args.key(call.service.codec, key.buffer())?;
+    Ok(named.then(|| balance::position(&key)))
+}
+
+/// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.
+struct Observer<'a> {
+    gauge: &'a Gauge,
+    since: Time,
+}
+
+impl Observer<'_> {
+    /// The attempt, if there was one, is over; it and when it ended.
+    fn saw(self, attempt: Option<Attempt>) -> Option<(Attempt, Time)> {
+        let Self { gauge, since } = *std::mem::ManuallyDrop::new(self);
+        let attempt = attempt?;
+        let now = attempt.at.unwrap_or_else(Time::now);
+        let code = attempt.result.as_ref().err().map(RpcError::code);
+        if let Some(lesson) = verdict::lesson(attempt.ended, code) {
+            gauge.learn(lesson, since, now);
+        }
+        Some((attempt, now))
+    }
+}
+
+impl Drop for Observer<'_> {
+    fn drop(&mut self) {
+        self.gauge.learn(Lesson::AtLeast, self.since, Time::now());
+    }
 }
 
 /// Waits for room on a connection that is full; for ever when there is none such.

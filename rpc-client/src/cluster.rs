@@ -11,14 +11,15 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 
 use self::proof::Proof;
 use crate::{
-    balance::Field,
+    balance::{Field, Load, Member, Query},
+    clock::Time,
     connection::{Connection, OnChange},
     endpoint::{Endpoint, Look},
     shared::Shared,
 };
 use arc_swap::ArcSwap;
 use rpc_core::{
-    defaults,
+    Balance, defaults,
     discovery::{Source, Subscription, View},
 };
 use std::{
@@ -39,6 +40,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) struct Cluster {
     /// `name` or `name@version`.
     pub(crate) service: Arc<str>,
+    /// Of calls that name no strategy.
+    pub(crate) balance: Balance,
     picks: ArcSwap<Picks>,
     turn: AtomicUsize,
     /// Changes with every published list.
@@ -67,11 +70,24 @@ struct Line {
 }
 
 impl Line {
-    fn new(shared: &Shared, connections: Vec<(Arc<Connection>, u32)>) -> Self {
-        let weights: Vec<_> = connections.iter().map(|(c, weight)| (c.addr, *weight)).collect();
-        let field = Field::new(shared.settings.balance, &weights);
-        Self { connections: connections.into_iter().map(|(c, _)| c).collect(), field }
+    /// `earlier` is the line that this one takes the place of.
+    fn new(
+        connections: Vec<(Arc<Connection>, Member)>,
+        warm_up: Duration,
+        earlier: Option<&Self>,
+    ) -> Self {
+        let (connections, members): (Vec<_>, Vec<_>) = connections.into_iter().unzip();
+        let field = Field::new(&members, warm_up, earlier.map(|line| &line.field));
+        Self { connections: connections.into(), field }
     }
+}
+
+/// What a call says about how it is to be placed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish {
+    pub(crate) balance: Balance,
+    /// Where the call's key is on the ring; for consistent hashing alone.
+    pub(crate) key: Option<u64>,
 }
 
 /// What a call finds.
@@ -90,37 +106,62 @@ pub(crate) enum Pick {
 
 impl Picks {
     /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
-    /// or the next that fits. `turn` counts calls, `key` is the hash of the call's key, if it has
-    /// one.
-    pub(crate) fn choose(&self, turn: usize, key: Option<u64>, tried: &[u64]) -> Pick {
+    /// or another that fits. `turn` counts calls.
+    fn choose(&self, wish: Wish, turn: &AtomicUsize, tried: &[u64]) -> Pick {
         let (mut full, mut outdated) = (None, false);
-        let mut fits = |c: &&Arc<Connection>| {
-            if !c.is_usable() {
-                outdated = true;
-                return false;
+        for line in [&self.ready, &self.greeting] {
+            let connections = &line.connections;
+            let mut look = Choice { connections, turn, tried, full, outdated };
+            let chosen = line.field.choose(wish.balance, wish.key, &mut look);
+            if let Some(index) = chosen {
+                return Pick::Found(Arc::clone(&connections[index]));
             }
-            if tried.contains(&c.number) {
-                return false;
-            }
-            if c.is_full() {
-                full.get_or_insert_with(|| Arc::clone(c));
-                return false;
-            }
-            true
-        };
-        for list in [&self.ready, &self.greeting] {
-            if list.connections.is_empty() {
-                continue;
-            }
-            let load = |index: usize| list.connections[index].load();
-            let start = list.field.choose(turn, fastrand::u64(..), key, load);
-            let (before, from) = list.connections.split_at(start);
-            if let Some(connection) = from.iter().chain(before).find(&mut fits) {
-                return Pick::Found(Arc::clone(connection));
-            }
+            (full, outdated) = (look.full, look.outdated);
         }
         let none = if outdated { Pick::Outdated } else { Pick::Nobody };
-        full.map_or(none, Pick::Full)
+        full.map_or(none, |full| Pick::Full(Arc::clone(full)))
+    }
+}
+
+/// What a strategy may ask while it chooses from a line, and what comes of asking.
+struct Choice<'a> {
+    connections: &'a [Arc<Connection>],
+    turn: &'a AtomicUsize,
+    tried: &'a [u64],
+    /// One that has as many calls as it can.
+    full: Option<&'a Arc<Connection>>,
+    /// One no longer takes calls.
+    outdated: bool,
+}
+
+impl Query for Choice<'_> {
+    fn turn(&mut self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn random(&mut self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn load(&self, index: usize) -> Load {
+        let connection = &self.connections[index];
+        connection.gauge.load(connection.in_flight())
+    }
+
+    fn fits(&mut self, index: usize) -> bool {
+        let connection = &self.connections[index];
+        if !connection.is_usable() {
+            self.outdated = true;
+            return false;
+        }
+        if self.tried.contains(&connection.number) {
+            return false;
+        }
+        if connection.is_full() {
+            self.full.get_or_insert(connection);
+            return false;
+        }
+        true
     }
 }
 
@@ -135,12 +176,13 @@ impl Cluster {
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
         let picks = Picks {
-            ready: Line::new(shared, Vec::new()),
-            greeting: Line::new(shared, Vec::new()),
+            ready: Line::new(Vec::new(), Duration::ZERO, None),
+            greeting: Line::new(Vec::new(), Duration::ZERO, None),
             outlook: Outlook::new(&view),
         };
         let cluster = Arc::new(Self {
             service: Arc::from(service),
+            balance: shared.settings.balance_of(service),
             picks: ArcSwap::from_pointee(picks),
             turn: AtomicUsize::new(fastrand::usize(..)),
             published,
@@ -155,6 +197,7 @@ impl Cluster {
             publish,
             order: RandomState::new(),
             past: Past::default(),
+            reviewed: Instant::now(),
             _over: over.drop_guard(),
         };
         // Before the first call looks: a list that is there already is dialled now.
@@ -167,13 +210,13 @@ impl Cluster {
     }
 
     /// Chooses from the newest list, see [`Picks::choose`].
-    pub(crate) fn pick(&self, key: Option<u64>, tried: &[u64]) -> Pick {
-        self.picks.load().choose(self.turn(), key, tried)
+    pub(crate) fn pick(&self, wish: Wish, tried: &[u64]) -> Pick {
+        self.picks.load().choose(wish, &self.turn, tried)
     }
 
-    /// Counts a call, for the strategies that take turns.
-    pub(crate) fn turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+    /// Chooses from a certain list.
+    pub(crate) fn pick_from(&self, picks: &Picks, wish: Wish, tried: &[u64]) -> Pick {
+        picks.choose(wish, &self.turn, tried)
     }
 
     /// The newest list, for who looks at several sides of it.
@@ -208,6 +251,8 @@ struct Task {
     /// The order in which this client prefers instances when there are more than it dials.
     order: RandomState,
     past: Past,
+    /// When what the connections know of their providers was last looked through.
+    reviewed: Instant,
     _over: DropGuard,
 }
 
@@ -290,21 +335,34 @@ impl Task {
         // know of a connection in neither.
         let looks: Vec<_> = self.endpoints.iter().map(|(addr, e)| (*addr, e.look())).collect();
         let outlook = Outlook::of(view, &looks, &mut self.past);
+        let review = now.duration_since(self.reviewed) >= REVIEW;
+        if review {
+            self.reviewed = now;
+        }
         let (mut ready, mut greeting) = (Vec::new(), Vec::new());
         for (addr, look) in looks {
-            if let Look::Usable { connection, weight } = look
+            if let Look::Usable { connection, weight, since } = look
                 && !view.disabled.contains(&addr)
             {
+                if review {
+                    connection.gauge.review(connection.in_flight(), Time::of(now));
+                }
                 let line = match Proof::of(view, addr, connection.instance(), now) {
                     Proof::Good if connection.is_greeted() => &mut ready,
                     Proof::Good | Proof::Poor => &mut greeting,
                     Proof::Awaited => continue,
                 };
-                line.push((connection, weight));
+                // What an operator says holds.
+                let weight = view.weights.get(&addr).copied().unwrap_or(weight);
+                line.push((connection, Member { addr, weight, age: now.duration_since(since) }));
             }
         }
-        let line = |connections| Line::new(&self.shared, connections);
-        let picks = Picks { ready: line(ready), greeting: line(greeting), outlook };
+        let earlier = cluster.picks.load();
+        let warm_up = self.shared.settings.warm_up;
+        let ready = Line::new(ready, warm_up, Some(&earlier.ready));
+        ready.field.prepare(cluster.balance);
+        let greeting = Line::new(greeting, Duration::ZERO, None);
+        let picks = Picks { ready, greeting, outlook };
         cluster.picks.store(Arc::new(picks));
         self.publish.send_modify(|version| *version += 1);
     }

@@ -10,10 +10,7 @@ mod vigil;
 pub(crate) use dial::Dialer;
 pub(crate) use slots::{Arrival, Refused, Waiter};
 
-use crate::{
-    balance::{Ewma, Load},
-    clock::Time,
-};
+use crate::{balance::Gauge, clock::Time};
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -49,7 +46,8 @@ pub(crate) struct Connection {
     link: Link,
     slots: Slots,
     vigil: Vigil,
-    latency: Ewma,
+    /// What is known of the provider's speed and load.
+    pub(crate) gauge: Gauge,
     /// When our preface was written; the zero of the `sent` clock.
     began: Time,
     instance: OnceLock<Option<InstanceId>>,
@@ -118,7 +116,7 @@ impl Connection {
             link,
             slots: Slots::new(),
             vigil: Vigil::new(),
-            latency: Ewma::default(),
+            gauge: Gauge::default(),
             began: Time::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
@@ -180,16 +178,6 @@ impl Connection {
     /// Calls that wait for their replies.
     pub(crate) fn in_flight(&self) -> usize {
         self.slots.in_flight()
-    }
-
-    /// How busy it is.
-    pub(crate) fn load(&self) -> Load {
-        Load { active: self.in_flight(), latency: self.latency.nanos() }
-    }
-
-    /// An attempt on it ended `now`, after this time.
-    pub(crate) fn took(&self, latency: Duration, now: Time) {
-        self.latency.sample(latency, now.nanos() / 1_000_000);
     }
 
     /// Why it takes no calls any more.

@@ -41,6 +41,9 @@ struct State {
     failure: Arc<str>,
     /// Since when the registry no longer lists it, though it answers.
     probation: Option<Instant>,
+    /// The instance that takes calls here, and since when: a new one warms up, the same one on
+    /// another connection does not.
+    takes_calls: Option<(Option<InstanceId>, Instant)>,
 }
 
 /// An endpoint at one moment.
@@ -51,6 +54,8 @@ pub(crate) enum Look {
         connection: Arc<Connection>,
         /// Its share of the calls under weighted strategies.
         weight: u32,
+        /// Since when its instance has been seen to take calls.
+        since: Instant,
     },
     /// It is connected, but does not answer at the moment.
     Silent,
@@ -76,6 +81,7 @@ impl Endpoint {
                 lost: Instant::now(),
                 failure: Arc::from("being dialled"),
                 probation: None,
+                takes_calls: None,
             }),
             renewed: Arc::default(),
             _stop: stop.clone().drop_guard(),
@@ -100,7 +106,16 @@ impl Endpoint {
 
     /// What can be done with it now.
     pub(crate) fn look(&self) -> Look {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        let State { connection, takes_calls, .. } = &mut *state;
+        let mut since = Instant::now();
+        if let Some(connection) = connection.as_ref().filter(|c| c.is_greeted() && c.is_usable()) {
+            let instance = connection.instance();
+            match takes_calls {
+                Some((id, at)) if *id == instance => since = *at,
+                _ => *takes_calls = Some((instance, since)),
+            }
+        }
         match &state.connection {
             // After a loss a connection is used once its provider has greeted: a listener that is
             // being closed still accepts, and what is sent to it is lost.
@@ -108,7 +123,8 @@ impl Endpoint {
                 Look::Lost { since: state.lost, why: Arc::from("connected, not greeted yet") }
             }
             Some(connection) if connection.is_usable() => {
-                Look::Usable { connection: Arc::clone(connection), weight: state.instance.weight }
+                let weight = state.instance.weight;
+                Look::Usable { connection: Arc::clone(connection), weight, since }
             }
             Some(connection) if connection.is_silent() => Look::Silent,
             // Its keeper is about to note it.

@@ -86,6 +86,8 @@ defaults! {
     SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
     /// Instances of a service that are dialled ahead of need.
     MAX_DIALLED: usize = 64;
+    /// A new instance gets less than its share for this long, where another is older.
+    WARM_UP: Duration = Duration::from_secs(10);
     /// Weight of an instance; 0 to 10,000.
     WEIGHT: u32 = 100;
     /// Deepest nesting of a message.

@@ -61,14 +61,14 @@ mod tests {
         let mut view = View {
             instances: Arc::new([(addr, kept)].into()),
             disabled: Arc::default(),
+            weights: Arc::default(),
             source: Source::Snapshot { since, reason: "".into(), age: Duration::ZERO },
             place: "x".into(),
             removals_are_final: false,
         };
         let later = since + Duration::from_secs(2);
-        let proofs = |view: &View, answers| {
-            [since, later].map(|now| Proof::of(view, addr, answers, now))
-        };
+        let proofs =
+            |view: &View, answers| [since, later].map(|now| Proof::of(view, addr, answers, now));
         assert_eq!(proofs(&view, id(1)), [Proof::Good, Proof::Good]);
         assert_eq!(proofs(&view, id(2)), [Proof::Awaited, Proof::Poor]);
         assert_eq!(proofs(&view, None), [Proof::Awaited, Proof::Poor]);

@@ -277,6 +277,7 @@ impl Reader {
 
     fn answer(&mut self, header: Header, body: Body) {
         let Header { kind, aux, id, flags: _ } = header;
+        self.connection.gauge.reported((aux >> 8) as u8);
         self.answers.push((id, Arrival::Answer { kind, aux, body, at: self.now }));
     }
 }

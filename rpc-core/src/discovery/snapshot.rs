@@ -12,9 +12,12 @@ mod save;
 mod tests;
 
 use self::{content::Content, folder::Folder, save::Saver};
-use super::{Announcement, Register, Registered, Registry, Source, Subscription, View, Watch, names};
+use super::{
+    Announcement, Register, Registered, Registry, Source, Subscription, View, Watch, names,
+};
 use crate::{SetupError, defaults, wire::fnv1a_64};
 use std::{
+    collections::BTreeMap,
     fmt,
     path::Path,
     sync::Arc,
@@ -218,10 +221,13 @@ fn remembered(view: View, found: &Found) -> View {
         tracing::debug!(place = &*view.place, age = ?found.age, "the list of a snapshot is used");
     }
     let age = found.age.saturating_sub(found.read.saturating_duration_since(since));
+    // Operators' settings may have been read already, and those hold.
+    let mut weights = BTreeMap::clone(&found.content.weights);
+    weights.extend(view.weights.iter());
     View {
         instances: Arc::clone(&found.content.instances),
-        // Operators' settings may have been read already.
         disabled: Arc::new(&*found.content.disabled | &*view.disabled),
+        weights: Arc::new(weights),
         source: Source::Snapshot { since, reason, age },
         ..view
     }

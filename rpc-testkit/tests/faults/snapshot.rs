@@ -87,7 +87,7 @@ async fn r1_a_client_that_starts_without_zookeeper_uses_its_snapshot() {
 async fn r1_an_address_of_the_snapshot_that_is_another_instances_now_gets_no_call() {
     let Some((scene, zookeeper)) = Scene::with_zookeeper("r1_another").await else { return };
     let (url, directory) = (short(&zookeeper), directory(&scene));
-    let (stays, moved) = (scene.provider(&url).await, scene.provider(&url).await);
+    let (keeper, moved) = (scene.provider(&url).await, scene.provider(&url).await);
     let addr = moved.addr;
     snapshot(&url, &directory, 2).await;
     zookeeper.kill().await;
@@ -105,7 +105,7 @@ async fn r1_an_address_of_the_snapshot_that_is_another_instances_now_gets_no_cal
     let (stats, served) = (client.stats(), stranger.stats());
     assert_eq!((stats.dials, stats.moves, stats.retries), (2, 0, 0), "{stats:?}");
     assert_eq!((served.served, served.refused), (0, Refused::default()), "{served:?}");
-    drop(stays);
+    drop(keeper);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,8 +153,8 @@ async fn r1_a_snapshot_that_does_not_help_is_told_with_its_age() {
         assert_eq!((error.code(), error.outcome()), (RpcCode::Unavailable, Outcome::NotSent));
         error.to_string()
     };
-    let with_one = client(&url, &directory).await;
-    let text = ask(&with_one).await;
+    let helped = client(&url, &directory).await;
+    let text = ask(&helped).await;
     assert!(text.contains("could not be read for"), "{text}");
     assert!(text.contains("a snapshot that was taken"), "{text}");
     assert!(text.contains("before lists 1 instance"), "{text}");
@@ -163,13 +163,13 @@ async fn r1_a_snapshot_that_does_not_help_is_told_with_its_age() {
     // A broken one is as good as none, and the next list takes its place.
     let file = file(&directory).unwrap();
     fs::write(&file, "{\"format\":1,").unwrap();
-    let with_none = client(&url, &directory).await;
-    let text = ask(&with_none).await;
+    let alone = client(&url, &directory).await;
+    let text = ask(&alone).await;
     assert!(text.contains("could not be read for"), "{text}");
     assert!(!text.contains("snapshot"), "{text}");
     let new = scene.provider(&url).await;
     zookeeper.up().await;
-    for client in [&with_one, &with_none] {
+    for client in [&helped, &alone] {
         let ledger: LedgerClient = client.get();
         let found = timeout(2 * SOON, async {
             // The dead one is listed until its session ends.
@@ -180,10 +180,8 @@ async fn r1_a_snapshot_that_does_not_help_is_told_with_its_age() {
         found.await.unwrap();
     }
     let entry = new.addr.to_string();
-    until("the snapshot is right again", || {
-        fs::read_to_string(&file).unwrap().contains(&entry)
-    })
-    .await;
+    until("the snapshot is right again", || fs::read_to_string(&file).unwrap().contains(&entry))
+        .await;
 
     // Who has the address needs neither.
     until_reached(&Client::connect(list([&new])).await.unwrap(), 1).await;

@@ -2,7 +2,7 @@
 //!
 //! One JSON object that a person can read: the registry and the service that it is of, when it
 //! was written in Unix seconds, the instances with what they say of themselves in the registry,
-//! and those of them that an operator had taken out.
+//! those of them that an operator had taken out, and the weights that one had set.
 
 use crate::{
     defaults,
@@ -25,6 +25,8 @@ pub(super) struct Content {
     pub(super) instances: Arc<Instances>,
     /// Of these instances.
     pub(super) disabled: Arc<BTreeSet<SocketAddr>>,
+    /// Set by hand, of these instances.
+    pub(super) weights: Arc<BTreeMap<SocketAddr, u32>>,
 }
 
 impl Content {
@@ -35,9 +37,11 @@ impl Content {
         }
         let whole = view.instances.len() <= defaults::SNAPSHOT_INSTANCES;
         let instances = if whole { Arc::clone(&view.instances) } else { cut(&view.instances) };
-        let listed = |addr: &&SocketAddr| instances.contains_key(*addr);
-        let disabled = Arc::new(view.disabled.iter().filter(listed).copied().collect());
-        Some(Self { instances, disabled })
+        let listed = |addr: &SocketAddr| instances.contains_key(addr);
+        let disabled = view.disabled.iter().filter(|addr| listed(addr)).copied().collect();
+        let weights = view.weights.iter().filter(|(addr, _)| listed(addr));
+        let weights = weights.map(|(addr, weight)| (*addr, *weight)).collect();
+        Some(Self { instances, disabled: Arc::new(disabled), weights: Arc::new(weights) })
     }
 }
 
@@ -55,6 +59,8 @@ struct File {
     instances: Vec<Saved>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     disabled: Vec<SocketAddr>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    weights: BTreeMap<SocketAddr, u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,12 +104,7 @@ impl Saved {
 }
 
 /// The bytes of a file. When they would be too many, the last instances are left out.
-pub(super) fn encode(
-    content: &Content,
-    registry: &str,
-    service: &str,
-    now: SystemTime,
-) -> Vec<u8> {
+pub(super) fn encode(content: &Content, registry: &str, service: &str, now: SystemTime) -> Vec<u8> {
     let saved_at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut count = content.instances.len();
     loop {
@@ -116,6 +117,7 @@ pub(super) fn encode(
             saved_at,
             instances,
             disabled: content.disabled.iter().copied().collect(),
+            weights: BTreeMap::clone(&content.weights),
         };
         let bytes = serde_json::to_vec(&file).unwrap_or_default();
         if bytes.len() <= defaults::SNAPSHOT_BYTES || count == 0 {
@@ -152,6 +154,9 @@ pub(super) fn decode(
     let content = Content {
         instances: Arc::new(read.into_iter().map(|i| (i.addr, i)).collect()),
         disabled: Arc::new(file.disabled.into_iter().collect()),
+        weights: Arc::new(
+            file.weights.into_iter().map(|(addr, weight)| (addr, weight.min(MAX_WEIGHT))).collect(),
+        ),
     };
     Ok((content, written.ok_or("its time cannot be")?))
 }

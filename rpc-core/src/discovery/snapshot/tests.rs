@@ -56,14 +56,12 @@ impl Told {
         let view = View {
             instances: Arc::default(),
             disabled: Arc::default(),
+            weights: Arc::default(),
             source: Source::Connecting { since: Instant::now(), reason: "refused".into() },
             place: "the test".into(),
             removals_are_final: false,
         };
-        Arc::new(Self {
-            view: watch::channel(view).0,
-            identity: Mutex::new("told://a".to_owned()),
-        })
+        Arc::new(Self { view: watch::channel(view).0, identity: Mutex::new("told://a".to_owned()) })
     }
 
     fn lists(&self, instances: Instances) {
@@ -151,6 +149,8 @@ async fn what_was_listed_is_offered_to_the_next_and_replaced_by_what_is_listed_t
     let subscription = registry.watch(SERVICE);
     told.view.send_modify(|view| {
         view.disabled = Arc::new(BTreeSet::from(["10.0.0.1:2".parse().unwrap()]));
+        let (listed, other) = ("10.0.0.1:3".parse().unwrap(), "10.0.0.1:4".parse().unwrap());
+        view.weights = Arc::new(BTreeMap::from([(listed, 5), (other, 6)]));
     });
     told.lists(instances(1..=3));
     written(&scratch).await;
@@ -169,6 +169,7 @@ async fn what_was_listed_is_offered_to_the_next_and_replaced_by_what_is_listed_t
     let view = until_view(&mut next, is_snapshot).await;
     assert_eq!(*view.instances, instances(1..=3));
     assert_eq!(*view.disabled, BTreeSet::from(["10.0.0.1:2".parse().unwrap()]));
+    assert_eq!(*view.weights, BTreeMap::from([("10.0.0.1:3".parse().unwrap(), 5)]));
     assert_eq!(&*view.place, "the test");
     let Source::Snapshot { reason, age, .. } = view.source else { unreachable!() };
     assert_eq!(&*reason, "refused");
@@ -319,6 +320,7 @@ fn a_file_is_bounded_and_says_the_same_again() {
     let all = Content {
         instances: Arc::new(instances(1..=200)),
         disabled: Arc::new(BTreeSet::from(["10.0.0.1:3".parse().unwrap()])),
+        weights: Arc::new(BTreeMap::from([("10.0.0.1:4".parse().unwrap(), 9)])),
     };
     let now = UNIX_EPOCH + Duration::from_secs(1_795_215_661);
     let bytes = content::encode(&all, "told://a", SERVICE, now);
@@ -330,10 +332,8 @@ fn a_file_is_bounded_and_says_the_same_again() {
         let labels = BTreeMap::from([("x".to_owned(), "y".repeat(100_000))]);
         (addr, Arc::new(Instance { labels, ..Instance::at(addr) }))
     };
-    let all = Content {
-        instances: Arc::new((1..=200).map(large).collect()),
-        disabled: Arc::default(),
-    };
+    let all =
+        Content { instances: Arc::new((1..=200).map(large).collect()), disabled: Arc::default() };
     let bytes = content::encode(&all, "told://a", SERVICE, now);
     assert!(bytes.len() <= defaults::SNAPSHOT_BYTES);
     let (held, _) = content::decode(&bytes, "told://a", SERVICE).unwrap();
