@@ -8,7 +8,7 @@ use crate::{
     clock::Time,
     cluster::{Cluster, Pick, Wish, outlook},
     connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
-    shared::{InFlight, Life, Shared},
+    shared::{Life, Shared},
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
@@ -94,7 +94,7 @@ impl Route {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
             return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
-        let _in_flight = match InFlight::enter(&self.shared) {
+        let _in_flight = match self.shared.enter() {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };

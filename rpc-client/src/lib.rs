@@ -35,6 +35,7 @@ mod stats;
 
 mod balance;
 mod clock;
+mod permits;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
