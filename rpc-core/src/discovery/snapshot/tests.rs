@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use super::{content, folder::Folder, *};
 use crate::discovery::{FixedRegistry, Instance, InstanceId, Instances};
 use std::{
@@ -332,8 +334,11 @@ fn a_file_is_bounded_and_says_the_same_again() {
         let labels = BTreeMap::from([("x".to_owned(), "y".repeat(100_000))]);
         (addr, Arc::new(Instance { labels, ..Instance::at(addr) }))
     };
-    let all =
-        Content { instances: Arc::new((1..=200).map(large).collect()), disabled: Arc::default() };
+    let all = Content {
+        instances: Arc::new((1..=200).map(large).collect()),
+        disabled: Arc::default(),
+        weights: Arc::default(),
+    };
     let bytes = content::encode(&all, "told://a", SERVICE, now);
     assert!(bytes.len() <= defaults::SNAPSHOT_BYTES);
     let (held, _) = content::decode(&bytes, "told://a", SERVICE).unwrap();
