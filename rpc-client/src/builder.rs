@@ -1,6 +1,6 @@
 //! The only way to make a client.
 
-use crate::{client::Client, shared::Settings};
+use crate::{budget::RetryBudget, client::Client, shared::Settings};
 use rpc_core::{
     Balance, SetupError, defaults,
     discovery::{RegistrySource, SnapshotRegistry},
@@ -22,10 +22,14 @@ pub struct ClientBuilder {
     warm_up: Duration,
     timeout: Duration,
     retries: u32,
+    retry_budget: RetryBudget,
     max_message: u32,
     max_in_flight: u32,
     snapshots: Option<PathBuf>,
 }
+
+/// What a retry budget gives each second at most.
+const MOST_PER_SECOND: u32 = 1_000_000;
 
 impl Client {
     /// A client with default settings, for providers that `registry` lists: a URL such as
@@ -55,6 +59,7 @@ impl ClientBuilder {
             warm_up: defaults::WARM_UP,
             timeout: defaults::CALL_TIMEOUT,
             retries: defaults::RETRIES,
+            retry_budget: RetryBudget::default(),
             max_message: defaults::MAX_MESSAGE,
             max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
             snapshots: None,
@@ -109,9 +114,23 @@ impl ClientBuilder {
         self
     }
 
-    /// Further attempts of a call after its first, each at another endpoint. Default 2.
+    /// Further attempts of a call after its first, each at another endpoint. Default 2. Calls that
+    /// a handler makes for a request that is a retry itself have none.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// What all retries of the calls to one service may cost: so many for each call, 0.0 to 1.0,
+    /// and so many more each second, at most 1,000,000. Default 0.2 and 10; `retry_budget(0.0, 0)`
+    /// retries nothing.
+    ///
+    /// What is saved up for a lull is what ten seconds give, and what the calls of about the last
+    /// second do. Calls that were lost together with their provider may overdraw it. A call that
+    /// moves without having reached a provider costs nothing. When the budget is spent, a call
+    /// ends with the error of its last attempt; [`ClientStats`](crate::ClientStats) counts that.
+    pub fn retry_budget(mut self, share: f64, per_second: u32) -> Self {
+        self.retry_budget = RetryBudget { share, per_second };
         self
     }
 
@@ -161,6 +180,13 @@ impl ClientBuilder {
         if self.timeout.is_zero() {
             return Err(SetupError::new("`timeout` is zero; it is more than that"));
         }
+        let RetryBudget { share, per_second } = self.retry_budget;
+        if !(0.0..=1.0).contains(&share) || per_second > MOST_PER_SECOND {
+            return Err(SetupError::new(format!(
+                "`retry_budget` is {share} of the calls and {per_second} a second; it is 0 to 1 of \
+                 the calls and at most {MOST_PER_SECOND} a second"
+            )));
+        }
         let range = crate::MIN_MESSAGE..=crate::MAX_MESSAGE;
         if !range.contains(&self.max_message) {
             return Err(SetupError::new(format!(
@@ -180,6 +206,7 @@ impl ClientBuilder {
             balance: self.balance,
             timeout: self.timeout,
             retries: self.retries,
+            retry_budget: self.retry_budget,
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };

@@ -1,7 +1,11 @@
 //! The policy of one call, in the order in which it is applied.
 //!
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
-//! endpoint, or back to the caller with what is known.
+//! endpoint, or back to the caller with what is known. `retry` is whether and when a call that may
+//! be retried is, `backoff` how long it waits before.
+
+mod backoff;
+mod retry;
 
 use crate::{
     balance::{self, Gauge, Lesson},
@@ -63,6 +67,8 @@ struct Progress {
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
+    /// Attempts that were paid for.
+    paid: u32,
     wish: Wish,
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
@@ -85,7 +91,8 @@ impl Route {
             deadline,
             now,
             attempts: 0,
-            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
+            retries: self.retries(&call),
+            paid: 0,
             wish: Wish { balance: self.balance(call.options), key: None },
             tried: Vec::new(),
             last: None,
@@ -107,6 +114,7 @@ impl Route {
             }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
+        self.cluster.budget.earn(now);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
@@ -145,12 +153,7 @@ impl Route {
                 Verdict::Move => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
-                Verdict::Retry
-                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
-                {
-                    progress.retries -= 1;
-                    counters.retries.fetch_add(1, Ordering::Relaxed);
-                }
+                Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
                 _ => return Err(place(&call, &progress, error)),
             }
         }
@@ -165,19 +168,17 @@ impl Route {
             .unwrap_or(self.shared.settings.timeout)
     }
 
+    /// Call over client over the default; none for what is a retry itself.
+    fn retries(&self, call: &Call<'_>) -> u32 {
+        if call.context.is_retry() {
+            return 0;
+        }
+        call.options.settings().retries.unwrap_or(self.shared.settings.retries)
+    }
+
     /// Call over service over client over the default.
     fn balance(&self, options: &CallOptions) -> Balance {
         options.settings().balance.unwrap_or(self.cluster.balance)
-    }
-
-    /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
-    /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
-        matches!(ended, Ended::Unknown)
-            || matches!(
-                self.cluster.pick(progress.wish, &progress.tried),
-                Pick::Found(_) | Pick::Full(_)
-            )
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -246,7 +247,6 @@ impl Route {
         if body.len() > self.shared.settings.limits.max_message as usize {
             return Some(too_large(body.len(), self.shared.settings.limits.max_message));
         }
-        let first = progress.attempts == 0;
         progress.attempts += 1;
         let request = Request {
             service: call.service.id,
@@ -254,7 +254,7 @@ impl Route {
             codec,
             trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
             metadata: &metadata.0,
-            retry: !first,
+            retry: progress.paid > 0 || call.context.is_retry(),
             now: progress.now,
             deadline: progress.deadline,
         };

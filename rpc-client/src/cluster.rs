@@ -12,6 +12,7 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 use self::proof::Proof;
 use crate::{
     balance::{Field, Load, Member, Query},
+    budget::Budget,
     clock::Time,
     connection::{Connection, OnChange},
     endpoint::{Endpoint, Look},
@@ -44,6 +45,8 @@ pub(crate) struct Cluster {
     pub(crate) balance: Balance,
     picks: ArcSwap<Picks>,
     turn: AtomicUsize,
+    /// What further attempts may cost.
+    pub(crate) budget: Budget,
     /// Changes with every published list.
     published: watch::Receiver<u64>,
     /// Over when the task that keeps the list is.
@@ -185,6 +188,7 @@ impl Cluster {
             balance: shared.settings.balance_of(service),
             picks: ArcSwap::from_pointee(picks),
             turn: AtomicUsize::new(fastrand::usize(..)),
+            budget: Budget::new(shared.settings.retry_budget, Time::now()),
             published,
             over: over.clone(),
         });

@@ -18,6 +18,14 @@ defaults! {
     CALL_TIMEOUT: Duration = Duration::from_secs(10);
     /// Attempts after the first, each at another endpoint.
     RETRIES: u32 = 2;
+    /// Retries that each call to a service adds to its budget.
+    RETRY_SHARE: f64 = 0.2;
+    /// Retries that each second adds to it.
+    RETRIES_PER_SECOND: u32 = 10;
+    /// Longest pause before the first retry; it doubles, and half of it is random.
+    BACKOFF_MIN: Duration = Duration::from_millis(10);
+    /// Longest pause before a retry.
+    BACKOFF_MAX: Duration = Duration::from_millis(200);
     /// Largest message, in bytes.
     MAX_MESSAGE: u32 = 4 * 1024 * 1024;
     /// Largest piece of a message in one frame, in bytes.
