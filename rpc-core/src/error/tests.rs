@@ -91,12 +91,12 @@ fn the_trail_tells_what_came_before_and_stays_here() {
     let at = |n| SocketAddr::from(([10, 0, 0, n], 9000));
     let ms = Duration::from_millis;
     let mut trail = Trail::default();
-    let lost = RpcError::unavailable("connection reset").with_outcome(Outcome::Unknown);
-    trail.push(Attempt::new(at(1), &lost, ms(0), ms(2)));
-    let last = RpcError::unavailable("told to fail");
-    trail.push(Attempt::new(at(2), &last, ms(2), ms(5)));
+    let reset = RpcError::unavailable("connection reset").with_outcome(Outcome::Unknown);
+    trail.push(Attempt::new(at(1), &reset, ms(0), ms(2)));
+    let told = RpcError::unavailable("told to fail");
+    trail.push(Attempt::new(at(2), &told, ms(2), ms(5)));
     trail.ended_because("there is no money");
-    let e = last
+    let e = told
         .placed(Place {
             service: "demo.Users",
             method: "find",
