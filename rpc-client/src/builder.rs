@@ -2,10 +2,13 @@
 
 use crate::{budget::RetryBudget, client::Client, shared::Settings};
 use rpc_core::{
-    Balance, SetupError, defaults, discovery::RegistrySource, service::contracts,
-    transport::Network, wire::Limits,
+    Balance, SetupError, defaults,
+    discovery::{RegistrySource, SnapshotRegistry},
+    service::contracts,
+    transport::Network,
+    wire::Limits,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 /// Describes a client; see [`Client::builder`].
@@ -22,6 +25,7 @@ pub struct ClientBuilder {
     retry_budget: RetryBudget,
     max_message: u32,
     max_in_flight: u32,
+    snapshots: Option<PathBuf>,
 }
 
 /// What a retry budget gives each second at most.
@@ -58,6 +62,7 @@ impl ClientBuilder {
             retry_budget: RetryBudget::default(),
             max_message: defaults::MAX_MESSAGE,
             max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
+            snapshots: None,
         }
     }
 
@@ -142,6 +147,20 @@ impl ClientBuilder {
         self
     }
 
+    /// A directory in which the newest list of each service is kept, so that a client which starts
+    /// while the registry is away finds its providers all the same. Default: none.
+    ///
+    /// It is made for this user alone if it is not there, and refused when others may write in it:
+    /// who can write a snapshot decides where calls go. Several processes may share it. An address
+    /// of a snapshot takes calls once the instance that was listed there answers; another instance
+    /// at that address takes them only when, after 1.2 s, nobody else does. The first list that
+    /// the registry gives replaces the snapshot's. Nothing is kept of `static://` and `memory://`.
+    /// See [`SnapshotRegistry`].
+    pub fn snapshots(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.snapshots = Some(directory.into());
+        self
+    }
+
     /// Makes the client. Called within a tokio runtime, on which its connections will live.
     ///
     /// # Errors
@@ -191,7 +210,11 @@ impl ClientBuilder {
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };
-        Ok(Client::start(settings, self.network, registry.open()?, runtime))
+        let mut registry = registry.open()?;
+        if let Some(directory) = self.snapshots {
+            registry = Arc::new(SnapshotRegistry::new(registry, directory)?);
+        }
+        Ok(Client::start(settings, self.network, registry, runtime))
     }
 }
 

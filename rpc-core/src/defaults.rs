@@ -84,6 +84,14 @@ defaults! {
     ENDPOINT_GRACE: Duration = Duration::from_secs(5);
     /// A call fails at once when a live registry has listed no instance for this long.
     EMPTY_GRACE: Duration = Duration::from_secs(2);
+    /// A client that starts uses the list of its snapshot when the registry was not read by then.
+    SNAPSHOT_AFTER: Duration = Duration::from_millis(200);
+    /// The snapshot of a service is written at most this often.
+    SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+    /// Most instances in a snapshot.
+    SNAPSHOT_INSTANCES: usize = 10_000;
+    /// Most bytes of a snapshot's file.
+    SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
     /// Instances of a service that are dialled ahead of need.
     MAX_DIALLED: usize = 64;
     /// A new instance gets less than its share for this long, where another is older.
