@@ -23,6 +23,7 @@ pub struct ClientBuilder {
     timeout: Duration,
     retries: u32,
     retry_budget: RetryBudget,
+    hedging: f64,
     max_message: u32,
     max_in_flight: u32,
     snapshots: Option<PathBuf>,
@@ -60,6 +61,7 @@ impl ClientBuilder {
             timeout: defaults::CALL_TIMEOUT,
             retries: defaults::RETRIES,
             retry_budget: RetryBudget::default(),
+            hedging: defaults::HEDGE_SHARE,
             max_message: defaults::MAX_MESSAGE,
             max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
             snapshots: None,
@@ -134,6 +136,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Share of the calls to a service that may be hedged, 0.0 to 1.0; 0.0 turns hedging off.
+    /// Default 0.05.
+    ///
+    /// A call of an idempotent method that takes longer than 95 % of the calls of its method of late,
+    /// and at least 5 ms, is sent to a second provider too. The first answer wins and the other
+    /// attempt is cancelled. Calls without retries, and calls that a handler makes for a request that
+    /// is a retry, are not hedged.
+    pub fn hedging(mut self, share: f64) -> Self {
+        self.hedging = share;
+        self
+    }
+
     /// Largest message that is sent or received, in bytes. Default 4 MiB; 64 KiB to 1 GiB.
     pub fn max_message(mut self, bytes: u32) -> Self {
         self.max_message = bytes;
@@ -187,6 +201,12 @@ impl ClientBuilder {
                  the calls and at most {MOST_PER_SECOND} a second"
             )));
         }
+        if !(0.0..=1.0).contains(&self.hedging) {
+            return Err(SetupError::new(format!(
+                "`hedging` is {}; it is a share of the calls, 0 to 1",
+                self.hedging
+            )));
+        }
         let range = crate::MIN_MESSAGE..=crate::MAX_MESSAGE;
         if !range.contains(&self.max_message) {
             return Err(SetupError::new(format!(
@@ -207,6 +227,7 @@ impl ClientBuilder {
             timeout: self.timeout,
             retries: self.retries,
             retry_budget: self.retry_budget,
+            hedging: self.hedging,
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };

@@ -188,7 +188,7 @@ impl Cluster {
             balance: shared.settings.balance_of(service),
             picks: ArcSwap::from_pointee(picks),
             turn: AtomicUsize::new(fastrand::usize(..)),
-            budget: Budget::new(shared.settings.retry_budget, Time::now()),
+            budget: Budget::new(shared.settings.retry_budget, shared.settings.hedging, Time::now()),
             published,
             over: over.clone(),
         });

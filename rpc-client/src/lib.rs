@@ -23,6 +23,7 @@ mod client;
 
 mod budget;
 mod call;
+mod pace;
 mod verdict;
 
 mod cluster;

@@ -46,6 +46,8 @@ struct Slot {
     idempotent: bool,
     told_silent: bool,
     deadline: Time,
+    /// When it is told that it is late.
+    late: Time,
     arrival: Option<Arrival>,
     waker: Option<Waker>,
 }
@@ -60,6 +62,8 @@ pub(crate) enum Arrival {
     Broken { written: u64 },
     /// The provider does not answer pings. The call may be waited for again.
     Silent,
+    /// It takes longer than most calls of its method. The call may be waited for again.
+    Late,
     /// The call's deadline has passed.
     Deadline,
 }
@@ -98,6 +102,7 @@ impl Slots {
     pub(super) fn admit(
         connection: &Connection,
         deadline: Time,
+        late: Time,
         idempotent: bool,
         limit: usize,
         waker: Waker,
@@ -121,6 +126,7 @@ impl Slots {
         slot.idempotent = idempotent;
         slot.told_silent = false;
         slot.deadline = deadline;
+        slot.late = late;
         slot.waker = Some(waker);
         let id = u64::from(index) | u64::from(slot.generation) << 32;
         this.count(&table);
@@ -216,7 +222,7 @@ impl Slots {
         });
     }
 
-    /// Ends the calls whose deadline has passed; the next deadline, `NEVER` when none is left.
+    /// Ends the calls whose deadline has passed, and tells those that are late; the next such time, `NEVER` when none is left.
     ///
     /// It looks under the lock even when there seem to be no calls: so it either finds a call, or
     /// the call finds that no next look is planned.
@@ -227,7 +233,13 @@ impl Slots {
                 return Some(Arrival::Deadline);
             }
             next = next.min(slot.deadline);
-            None
+            if slot.late > now {
+                next = next.min(slot.late);
+                return None;
+            }
+            slot.late = Time::NEVER;
+            // That the provider is silent says more.
+            slot.arrival.is_none().then_some(Arrival::Late)
         });
         next
     }
@@ -301,14 +313,15 @@ impl Slot {
             idempotent: false,
             told_silent: false,
             deadline: Time::NEVER,
+            late: Time::NEVER,
             arrival: None,
             waker: None,
         }
     }
 
-    /// Whether no end has been told yet: silence is none.
+    /// Whether no end has been told yet: silence and being late are none.
     fn is_open(&self) -> bool {
-        matches!(self.arrival, None | Some(Arrival::Silent))
+        matches!(self.arrival, None | Some(Arrival::Silent | Arrival::Late))
     }
 
     fn tell(&mut self, arrival: Arrival, wakers: &mut Vec<Waker>) {
