@@ -10,7 +10,7 @@ use crate::{
     verdict::{self, Ended, Verdict},
 };
 use rpc_core::{
-    BoxFuture, Call, Outcome, TraceId, codec::Codec, service::MethodMeta, transport::Body,
+    BoxFuture, Call, Outcome, RpcError, TraceId, codec::Codec, service::MethodMeta, transport::Body,
 };
 use std::{
     future::poll_fn,
@@ -117,17 +117,9 @@ impl Route {
             if let Event::Ended { mut attempt, at, by, began, hedge } = event {
                 over |= by.is_none();
                 let others = racers.len() + usize::from(!over);
-                let retried = verdict::decide(attempt.ended, true) != Verdict::Stop;
-                if attempt.result.is_ok() || others == 0 || !retried {
+                if others == 0 || is_final(&attempt) {
                     if hedge && attempt.result.is_ok() {
                         self.shared.dialer.counters.hedges_won.fetch_add(1, Ordering::Relaxed);
-                    }
-                    if others > 0 {
-                        // Those that are given up may have run.
-                        attempt.result = attempt.result.map_err(|error| {
-                            let outcome = error.outcome();
-                            error.with_outcome(verdict::overall(Some(Outcome::Unknown), outcome))
-                        });
                     }
                     progress.now = began;
                     attempt.by = by;
@@ -204,6 +196,14 @@ impl Route {
         counters.hedges.fetch_add(1, Ordering::Relaxed);
         true
     }
+}
+
+/// Whether an attempt decides the call while others go on. What has not run, or may be tried again,
+/// does not: an attempt beside another must not make a call fail that would succeed without it.
+fn is_final(attempt: &Attempt) -> bool {
+    let may_have_run = |e: &RpcError| !matches!(e.outcome(), Outcome::NotSent | Outcome::Refused);
+    let stops = verdict::decide(attempt.ended, true) == Verdict::Stop;
+    attempt.result.as_ref().err().is_none_or(|error| stops && may_have_run(error))
 }
 
 /// One attempt, whatever its provider takes for it; `None` when its connection admits nothing.

@@ -5,6 +5,7 @@
 
 mod balance;
 mod endpoints;
+mod hedging;
 mod large;
 mod moving;
 mod outbox;
