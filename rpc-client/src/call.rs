@@ -5,10 +5,12 @@
 
 use crate::{
     balance::{self, Balance},
-    cluster::{Cluster, Pick, outlook},
+    cluster::{Cluster, Pick, Tried, Wish, outlook},
     connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    queue::Place as QueuePlace,
     shared::{InFlight, Life, Shared},
-    verdict::{self, Ended, Verdict},
+    standing::Cause,
+    verdict::{self, Ended, Opinion, Verdict},
 };
 use rpc_core::{
     Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
@@ -20,7 +22,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 /// Carries the calls of one service.
 pub(crate) struct Route {
@@ -35,16 +37,21 @@ impl Invoke for Route {
     }
 }
 
+/// Why a call waits for room.
+const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
+
 /// What one attempt came to.
 struct Attempt {
     ended: Ended,
+    /// The instance says that it is to blame.
+    at_fault: bool,
     result: Result<(Answer, rpc_core::codec::Codec), RpcError>,
 }
 
 impl Attempt {
     fn failed(ended: Ended, error: RpcError) -> Self {
         let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, result: Err(error) }
+        Self { ended, at_fault: false, result: Err(error) }
     }
 }
 
@@ -59,9 +66,21 @@ struct Progress {
     retries: u32,
     /// The hash of the call's key.
     key: Option<u64>,
-    /// Numbers of the connections that were tried.
-    tried: Vec<u64>,
+    /// The call may be made twice.
+    idempotent: bool,
+    /// Where it has been.
+    tried: Vec<Tried>,
+    /// Its place in the line, while everything is full.
+    place: Option<QueuePlace>,
     last: Option<(Arc<Connection>, RpcError)>,
+}
+
+impl Progress {
+    /// What the next attempt needs.
+    fn wish(&self) -> Wish<'_> {
+        let again = self.idempotent && self.retries > 0;
+        Wish { key: self.key, tried: &self.tried, again }
+    }
 }
 
 /// Longest time of a call: what a request can say. Longer ones are cut.
@@ -81,7 +100,9 @@ impl Route {
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
             key: key(call.options),
+            idempotent: call.method.idempotent,
             tried: Vec::new(),
+            place: None,
             last: None,
         };
         if deadline <= start {
@@ -112,6 +133,7 @@ impl Route {
                 // A call that ran out of time counts as the latency that it has seen.
                 connection.took(now.saturating_duration_since(progress.now), now);
             }
+            attempt.report(&connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -130,7 +152,8 @@ impl Route {
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
             progress.now = now;
-            progress.tried.push(connection.number);
+            let tried = Tried::new(&connection, verdict::only_connection(attempt.ended));
+            progress.tried.push(tried);
             progress.last = Some((connection, error.clone()));
             match verdict {
                 Verdict::Move => {
@@ -160,18 +183,30 @@ impl Route {
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || matches!(
-                self.cluster.pick(progress.key, &progress.tried),
-                Pick::Found(_) | Pick::Full(_)
-            )
+            || matches!(self.cluster.pick(&progress.wish()), Pick::Found(_) | Pick::Full)
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if let Pick::Found(connection) = self.cluster.pick(progress.key, &progress.tried) {
+        if progress.place.is_none()
+            && let Pick::Found(connection) = self.cluster.pick(&progress.wish())
+        {
             return Ok(connection);
         }
+        self.wait_for_connection(progress).await
+    }
+
+    async fn wait_for_connection(
+        &self,
+        progress: &mut Progress,
+    ) -> Result<Arc<Connection>, RpcError> {
+        if Handle::try_current().is_err() {
+            let why = "the call has to wait for one, and is not polled within a tokio runtime";
+            return Err(self.nobody(progress, why));
+        }
         let mut published = self.cluster.published();
+        // A place was offered: by who left the line before this call, or by a new list.
+        let mut called = true;
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
@@ -179,29 +214,61 @@ impl Route {
             progress.now = now;
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
-            let pick = picks.choose(self.cluster.turn(), progress.key, &progress.tried);
-            let (full, until) = match pick {
-                Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => (Some(connection), Some(progress.deadline)),
-                Pick::Outdated => (None, Some(progress.deadline)),
-                Pick::Nobody => (None, outlook(&picks.outlook, now)),
+            let pick = match &progress.place {
+                // Others have waited for longer.
+                None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
+                Some(place) if !called && !place.is_next() => Pick::Full,
+                _ => picks.choose(self.cluster.turn(), &progress.wish()),
             };
+            let full = matches!(pick, Pick::Full);
+            let until = match pick {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full if progress.place.is_none() => {
+                    progress.place = self.cluster.queue.join(progress.tried.is_empty());
+                    if progress.place.is_none() {
+                        return Err(self.line_is_full());
+                    }
+                    // Looked at again, now that whoever makes room sees the call.
+                    called = false;
+                    continue;
+                }
+                Pick::Full | Pick::Outdated => Some(progress.deadline),
+                Pick::Nobody => outlook(&picks.outlook, now),
+            };
+            if !full {
+                progress.place = None;
+            }
             let Some(until) = until.filter(|_| now < progress.deadline) else {
-                let why = full.map_or_else(
-                    || picks.outlook.describe(now),
-                    |_| "every connection has as many calls in flight as it takes".to_owned(),
-                );
+                let why = if full { FULL.to_owned() } else { picks.outlook.describe(now) };
                 return Err(self.nobody(progress, &why));
             };
-            tokio::select! {
-                _ = published.changed() => {}
-                () = room(full.as_deref()) => {}
-                () = tokio::time::sleep_until(until.min(progress.deadline)) => {}
+            if called
+                && let Some(place) = &progress.place
+                && !progress.tried.is_empty()
+            {
+                // What room there is may be where this call has been.
+                place.pass_on();
+            }
+            called = tokio::select! {
+                _ = published.changed() => true,
+                () = room(progress.place.as_ref()) => true,
+                () = tokio::time::sleep_until(until.min(progress.deadline)) => false,
                 () = self.cluster.over() => {
                     return Err(self.nobody(progress, "the client or its runtime was shut down"));
                 }
-            }
+            };
         }
+    }
+
+    /// So many calls wait already that another one would hardly have its turn.
+    fn line_is_full(&self) -> RpcError {
+        let limit = self.cluster.queue.limit();
+        let text = format!(
+            "{limit} calls of {} wait for room already, and {FULL}; slow down, start more \
+             providers, or raise the client's `max_waiting`",
+            self.cluster.service
+        );
+        RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent)
     }
 
     /// No endpoint takes the call: the last attempt's error if there was one, else what is known.
@@ -222,7 +289,10 @@ impl Route {
         metadata: &Metadata,
     ) -> Option<Attempt> {
         let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
-            Ok(waiter) => waiter,
+            Ok(waiter) => {
+                progress.place = None;
+                waiter
+            }
             Err(Refused::Closed | Refused::Full) => return None,
         };
         let codec = call.service.codec;
@@ -270,11 +340,12 @@ impl Route {
             return ending;
         }
         let mut tried = progress.tried.clone();
-        tried.push(connection.number);
+        tried.push(Tried::new(connection, true));
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
-            let another = || self.cluster.pick(progress.key, &tried);
+            let wish = Wish { tried: &tried, ..progress.wish() };
+            let another = || self.cluster.pick(&wish);
             if connection.is_silent() && matches!(another(), Pick::Found(_)) {
                 return Ending::Silent;
             }
@@ -305,6 +376,15 @@ fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
 }
 
 impl Attempt {
+    /// Tells the endpoint what the attempt says of it.
+    fn report(&self, connection: &Connection) {
+        match verdict::opinion(self.ended, self.at_fault) {
+            Opinion::Good => connection.standing.succeeded(),
+            Opinion::Fault => connection.standing.failed(Cause::Calls),
+            Opinion::None => {}
+        }
+    }
+
     fn not_sent(mut self) -> Self {
         self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
         self
@@ -317,10 +397,10 @@ fn key(options: &CallOptions) -> Option<u64> {
     Some(balance::mix(fnv1a_64(key.as_bytes())))
 }
 
-/// Waits for room on a connection that is full; for ever when there is none such.
-async fn room(full: Option<&Connection>) {
-    match full {
-        Some(connection) => connection.room().await,
+/// Waits for the turn of a call that is in the line; for ever when it is in none.
+async fn room(place: Option<&QueuePlace>) {
+    match place {
+        Some(place) => place.called().await,
         None => std::future::pending().await,
     }
 }
@@ -355,12 +435,11 @@ fn too_large(length: usize, limit: u32) -> Attempt {
 /// How an attempt ended, in words and for the verdict.
 fn ended(ending: Ending) -> Attempt {
     match ending {
-        Ending::Answer { kind, codec, body } => match kind {
-            Kind::Reply => {
-                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::Ok(body), codec)) }
-            }
-            Kind::AppError => {
-                Attempt { ended: verdict::of_kind(kind), result: Ok((Answer::App(body), codec)) }
+        Ending::Answer { kind, at_fault, codec, body } => match kind {
+            Kind::Reply | Kind::AppError => {
+                let ok = kind == Kind::Reply;
+                let answer = if ok { Answer::Ok(body) } else { Answer::App(body) };
+                Attempt { ended: verdict::of_kind(kind), at_fault, result: Ok((answer, codec)) }
             }
             Kind::Error => {
                 let (reason, error) = read_error(&body);
@@ -371,7 +450,7 @@ fn ended(ending: Ending) -> Attempt {
                     Reason::Handler => error,
                     _ => RpcError::new(error.code(), error.message()),
                 };
-                Attempt::failed(ended, error)
+                Attempt { at_fault, ..Attempt::failed(ended, error) }
             }
             _ => Attempt::failed(Ended::Final, bad_reply()),
         },
@@ -407,8 +486,12 @@ fn ended(ending: Ending) -> Attempt {
             } else {
                 "the request could not be sent in time"
             };
-            let attempt = Attempt::failed(Ended::Final, RpcError::deadline_exceeded(text));
-            if sent { attempt } else { attempt.not_sent() }
+            let error = RpcError::deadline_exceeded(text);
+            if sent {
+                Attempt::failed(Ended::Deadline, error)
+            } else {
+                Attempt::failed(Ended::Final, error).not_sent()
+            }
         }
     }
 }

@@ -1,36 +1,31 @@
-//! One service: its endpoints, kept as the registry and their connections say.
+//! One service: its endpoints, kept as the registry, their connections and calls say.
 //!
 //! A task owns the endpoints and publishes an immutable list of those that take calls. A call
 //! reads that list without a lock, and has the last word about an endpoint itself: a connection
 //! that has broken admits nothing, however new the list is.
+//!
+//! In reading order: `picks` is what a call chooses from, `task` what keeps it, `subset` and
+//! `ejection` two decisions of the task, `outlook` what a call that finds nothing is told.
 
+mod ejection;
 mod outlook;
+mod picks;
+mod subset;
+mod task;
 
 pub(crate) use outlook::{Outlook, Past, outlook};
+pub(crate) use picks::{Pick, Picks, Tried, Wish};
 
-use crate::{
-    balance::Field,
-    connection::{Connection, OnChange},
-    endpoint::{Endpoint, Look},
-    shared::Shared,
-};
+use crate::{endpoint::Endpoint, queue::Queue, shared::Shared, standing::OnChange};
 use arc_swap::ArcSwap;
-use rpc_core::{
-    defaults,
-    discovery::{Subscription, View},
+use rpc_core::discovery::{Subscription, View};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use task::Task;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// The endpoints of a service, for the calls to it.
 #[derive(Debug)]
@@ -39,86 +34,21 @@ pub(crate) struct Cluster {
     pub(crate) service: Arc<str>,
     picks: ArcSwap<Picks>,
     turn: AtomicUsize,
+    /// Calls that wait because everything is full.
+    pub(crate) queue: Arc<Queue>,
     /// Changes with every published list.
     published: watch::Receiver<u64>,
+    /// What the list was made of, for people.
+    roster: Mutex<Roster>,
     /// Over when the task that keeps the list is.
     over: CancellationToken,
 }
 
-/// What a call chooses from.
+/// What is known of a service.
 #[derive(Debug)]
-pub(crate) struct Picks {
-    /// Connections that take calls.
-    ready: Line,
-    /// Connections whose providers have not greeted yet; used when there are no others.
-    greeting: Line,
-    /// What is known about the rest, for calls that find nothing.
-    pub(crate) outlook: Outlook,
-}
-
-/// Connections to choose from, and what the strategy knows of them.
-#[derive(Debug)]
-struct Line {
-    connections: Box<[Arc<Connection>]>,
-    field: Field,
-}
-
-impl Line {
-    fn new(shared: &Shared, connections: Vec<(Arc<Connection>, u32)>) -> Self {
-        let weights: Vec<_> = connections.iter().map(|(c, weight)| (c.addr, *weight)).collect();
-        let field = Field::new(shared.settings.balance, &weights);
-        Self { connections: connections.into_iter().map(|(c, _)| c).collect(), field }
-    }
-}
-
-/// What a call finds.
-#[derive(Debug)]
-pub(crate) enum Pick {
-    /// A connection that takes it.
-    Found(Arc<Connection>),
-    /// All that take calls have as many as they can; one of them.
-    Full(Arc<Connection>),
-    /// No connection takes calls, but some did when the list was made: the next one, which knows
-    /// what has become of them, is on its way.
-    Outdated,
-    /// No connection takes calls.
-    Nobody,
-}
-
-impl Picks {
-    /// A connection that takes calls and is not among `tried`: the one that the strategy chooses,
-    /// or the next that fits. `turn` counts calls, `key` is the hash of the call's key, if it has
-    /// one.
-    pub(crate) fn choose(&self, turn: usize, key: Option<u64>, tried: &[u64]) -> Pick {
-        let (mut full, mut outdated) = (None, false);
-        let mut fits = |c: &&Arc<Connection>| {
-            if !c.is_usable() {
-                outdated = true;
-                return false;
-            }
-            if tried.contains(&c.number) {
-                return false;
-            }
-            if c.is_full() {
-                full.get_or_insert_with(|| Arc::clone(c));
-                return false;
-            }
-            true
-        };
-        for list in [&self.ready, &self.greeting] {
-            if list.connections.is_empty() {
-                continue;
-            }
-            let load = |index: usize| list.connections[index].load();
-            let start = list.field.choose(turn, fastrand::u64(..), key, load);
-            let (before, from) = list.connections.split_at(start);
-            if let Some(connection) = from.iter().chain(before).find(&mut fits) {
-                return Pick::Found(Arc::clone(connection));
-            }
-        }
-        let none = if outdated { Pick::Outdated } else { Pick::Nobody };
-        full.map_or(none, Pick::Full)
-    }
+struct Roster {
+    view: View,
+    endpoints: Vec<Arc<Endpoint>>,
 }
 
 impl Cluster {
@@ -131,29 +61,18 @@ impl Cluster {
         let view = subscription.current();
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
-        let picks = Picks {
-            ready: Line::new(shared, Vec::new()),
-            greeting: Line::new(shared, Vec::new()),
-            outlook: Outlook::new(&view),
-        };
+        let changed = OnChange::default();
+        let balance = shared.settings.balance;
         let cluster = Arc::new(Self {
             service: Arc::from(service),
-            picks: ArcSwap::from_pointee(picks),
+            picks: ArcSwap::from_pointee(Picks::empty(balance, Outlook::new(&view))),
             turn: AtomicUsize::new(fastrand::usize(..)),
+            queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
+            roster: Mutex::new(Roster { view, endpoints: Vec::new() }),
             over: over.clone(),
         });
-        let mut task = Task {
-            cluster: Arc::downgrade(&cluster),
-            shared: Arc::clone(shared),
-            subscription,
-            endpoints: BTreeMap::new(),
-            changed: OnChange::default(),
-            publish,
-            order: RandomState::new(),
-            past: Past::default(),
-            _over: over.drop_guard(),
-        };
+        let mut task = Task::new(&cluster, shared, subscription, changed, publish, over);
         // Before the first call looks: a list that is there already is dialled now.
         task.review();
         let end = shared.end.clone();
@@ -163,9 +82,13 @@ impl Cluster {
         cluster
     }
 
-    /// Chooses from the newest list, see [`Picks::choose`].
-    pub(crate) fn pick(&self, key: Option<u64>, tried: &[u64]) -> Pick {
-        self.picks.load().choose(self.turn(), key, tried)
+    /// Chooses from the newest list, see [`Picks::choose`]. While calls wait for room, a new one
+    /// goes behind them.
+    pub(crate) fn pick(&self, wish: &Wish<'_>) -> Pick {
+        if self.queue.is_busy() && wish.tried.is_empty() {
+            return Pick::Full;
+        }
+        self.picks.load().choose(self.turn(), wish)
     }
 
     /// Counts a call, for the strategies that take turns.
@@ -190,110 +113,6 @@ impl Cluster {
 
     /// Endpoints that take calls now.
     pub(crate) fn ready(&self) -> usize {
-        self.picks.load().ready.connections.len()
-    }
-}
-
-/// Owns the endpoints of a service.
-struct Task {
-    cluster: std::sync::Weak<Cluster>,
-    shared: Arc<Shared>,
-    subscription: Subscription,
-    endpoints: BTreeMap<SocketAddr, Arc<Endpoint>>,
-    changed: OnChange,
-    publish: watch::Sender<u64>,
-    /// The order in which this client prefers instances when there are more than it dials.
-    order: RandomState,
-    past: Past,
-    _over: DropGuard,
-}
-
-/// How often endpoints are looked at when nothing happens: probation ends, graces pass.
-const REVIEW: Duration = Duration::from_secs(1);
-
-impl Task {
-    async fn run(mut self) {
-        let mut registry_ended = false;
-        loop {
-            self.review();
-            // Cancel safe: a lost wake-up is made good by the review after it.
-            tokio::select! {
-                view = self.subscription.changed(), if !registry_ended => {
-                    registry_ended = view.is_none();
-                }
-                () = self.changed.notified() => {}
-                () = tokio::time::sleep(REVIEW) => {}
-            }
-        }
-    }
-
-    /// Brings the endpoints in line with the registry and publishes what takes calls.
-    fn review(&mut self) {
-        let view = self.subscription.current();
-        let now = Instant::now();
-        self.endpoints.retain(|addr, endpoint| {
-            let stays = match view.instances.get(addr) {
-                Some(instance) => {
-                    endpoint.listed(instance);
-                    true
-                }
-                None => !view.removals_are_final && endpoint.vanished(now),
-            };
-            if !stays {
-                endpoint.retire();
-                self.past.gone = Some(now);
-            }
-            stays
-        });
-        for addr in self.wanted(&view, now) {
-            let instance = &view.instances[&addr];
-            self.endpoints.entry(addr).or_insert_with(|| {
-                Endpoint::start(&self.shared, Arc::clone(instance), &self.changed)
-            });
-        }
-        self.publish(&view);
-    }
-
-    /// The addresses to dial: all of them, or as many of those that take calls as are dialled
-    /// ahead of need, and one more for each of these that cannot be reached.
-    fn wanted(&self, view: &View, now: Instant) -> Vec<SocketAddr> {
-        if view.instances.len() <= defaults::MAX_DIALLED {
-            return view.instances.keys().copied().collect();
-        }
-        let enabled = |addr: &&SocketAddr| !view.disabled.contains(*addr);
-        // One that is being dialled is not lost yet.
-        let is_lost = |endpoint: &Endpoint| match endpoint.look() {
-            Look::Usable { .. } => false,
-            Look::Silent => true,
-            Look::Lost { since, .. } => now - since > defaults::DIAL_TIMEOUT,
-        };
-        let lost = self.endpoints.iter().filter(|(addr, e)| enabled(addr) && is_lost(e)).count();
-        let mut order: Vec<_> = (view.instances.keys().filter(enabled))
-            .map(|addr| (self.order.hash_one(addr), *addr))
-            .collect();
-        order.sort_unstable();
-        let count = defaults::MAX_DIALLED + lost.min(defaults::MAX_DIALLED);
-        order.into_iter().take(count).map(|(_, addr)| addr).collect()
-    }
-
-    fn publish(&mut self, view: &View) {
-        let Some(cluster) = self.cluster.upgrade() else { return };
-        // Each endpoint is looked at once: a list and an outlook from different moments could
-        // know of a connection in neither.
-        let looks: Vec<_> = self.endpoints.iter().map(|(addr, e)| (*addr, e.look())).collect();
-        let outlook = Outlook::of(view, &looks, &mut self.past);
-        let (mut ready, mut greeting) = (Vec::new(), Vec::new());
-        for (addr, look) in looks {
-            if let Look::Usable { connection, weight } = look
-                && !view.disabled.contains(&addr)
-            {
-                let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
-                line.push((connection, weight));
-            }
-        }
-        let line = |connections| Line::new(&self.shared, connections);
-        let picks = Picks { ready: line(ready), greeting: line(greeting), outlook };
-        cluster.picks.store(Arc::new(picks));
-        self.publish.send_modify(|version| *version += 1);
+        self.picks.load().ready.candidates.len()
     }
 }

@@ -3,15 +3,16 @@
 //! How a connection ends is one function, [`Connection::end`], with a fixed order of steps.
 
 mod dial;
+mod meter;
 mod reader;
 mod slots;
 mod vigil;
 
-pub(crate) use dial::Dialer;
+pub(crate) use dial::{DialError, Dialer};
 pub(crate) use slots::{Arrival, Refused, Waiter};
-pub(crate) use vigil::now_ms;
 
-use crate::balance::{Ewma, Load};
+use crate::{clock::now_ms, standing::Standing};
+use meter::Meter;
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -29,12 +30,9 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vigil::Vigil;
-
-/// Told whenever a connection becomes usable or stops being so.
-pub(crate) type OnChange = Arc<Notify>;
 
 /// An open or ended connection.
 pub(crate) struct Connection {
@@ -44,7 +42,7 @@ pub(crate) struct Connection {
     link: Link,
     slots: Slots,
     vigil: Vigil,
-    latency: Ewma,
+    meter: Meter,
     /// When our preface was written; the zero of the `sent` clock.
     began: Instant,
     instance: OnceLock<Option<InstanceId>>,
@@ -59,7 +57,8 @@ pub(crate) struct Connection {
     stranger: AtomicBool,
     ended: CancellationToken,
     dialer: Arc<Dialer>,
-    changed: OnChange,
+    /// Its endpoint, as calls know it.
+    pub(crate) standing: Arc<Standing>,
 }
 
 /// What a request says besides its arguments.
@@ -78,7 +77,13 @@ pub(crate) struct Request<'a> {
 /// How an attempt on one connection ended.
 pub(crate) enum Ending {
     /// The peer's answer.
-    Answer { kind: Kind, codec: Codec, body: Body },
+    Answer {
+        kind: Kind,
+        /// The instance says that it is to blame.
+        at_fault: bool,
+        codec: Codec,
+        body: Body,
+    },
     /// The connection ended, or was not open; why, and whether the request may have left.
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
@@ -94,14 +99,14 @@ pub(crate) enum Ending {
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Connection {
-    fn new(link: Link, addr: SocketAddr, dialer: Arc<Dialer>, changed: OnChange) -> Self {
+    fn new(link: Link, dialer: Arc<Dialer>, standing: Arc<Standing>) -> Self {
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            addr,
+            addr: standing.addr,
             link,
             slots: Slots::new(),
             vigil: Vigil::new(),
-            latency: Ewma::default(),
+            meter: Meter::default(),
             began: Instant::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
@@ -111,7 +116,7 @@ impl Connection {
             stranger: AtomicBool::new(false),
             ended: CancellationToken::new(),
             dialer,
-            changed,
+            standing,
         }
     }
 
@@ -130,18 +135,42 @@ impl Connection {
         self.slots.in_flight() >= self.link.credit().peer().max_in_flight as usize
     }
 
-    /// Waits until there may be room for another call.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub(crate) async fn room(&self) {
-        self.slots.wait_for_room(|| self.is_full()).await;
-    }
-
     /// Open, but the provider does not answer at the moment.
     pub(crate) fn is_silent(&self) -> bool {
         self.vigil.is_silent() && !self.ended.is_cancelled()
+    }
+
+    /// Whether the provider has been asked whether it is in trouble, and has not answered.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.vigil.is_suspected()
+    }
+
+    /// Something speaks against the provider: it is asked to show that it lives.
+    pub(crate) fn suspect(&self, now: Instant) {
+        let now = now_ms(now);
+        if self.vigil.suspect(now) {
+            let _ = self.link.send(|out| put_signal(out, Kind::Ping, now));
+        }
+    }
+
+    /// Whether calls are admitted, silent or not.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.slots.is_open()
+    }
+
+    /// Whether it was closed because it is not needed.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// When it was made.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// How much of what a connection carries well it has carried lately: 1 is its fill.
+    pub(crate) fn carries(&self) -> f64 {
+        self.meter.load()
     }
 
     /// Whether the provider has said that it leaves.
@@ -164,14 +193,9 @@ impl Connection {
         self.slots.in_flight()
     }
 
-    /// How busy it is.
-    pub(crate) fn load(&self) -> Load {
-        Load { active: self.in_flight(), latency: self.latency.nanos() }
-    }
-
     /// An attempt on it ended `now`, after this time.
     pub(crate) fn took(&self, latency: std::time::Duration, now: Instant) {
-        self.latency.sample(latency, now_ms(now));
+        self.standing.latency.sample(latency, now_ms(now));
     }
 
     /// Why it takes no calls any more.
@@ -181,23 +205,13 @@ impl Connection {
         self.why.get().cloned().unwrap_or_else(|| Arc::from(open))
     }
 
-    /// Waits until the connection is over.
-    pub(crate) async fn ended(&self) {
-        self.ended.cancelled().await;
-    }
-
-    /// Waits until the provider says that it leaves.
-    pub(crate) async fn left(&self) {
-        self.leaving.cancelled().await;
-    }
-
     /// No new calls; the connection closes when the last running one has ended.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
         if self.slots.stop_admitting() {
             self.link.shutdown();
         }
-        self.changed.notify_one();
+        self.standing.endpoint.notify_one();
     }
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
@@ -308,6 +322,7 @@ impl Connection {
             sent = sending => match sent {
                 Ok(Ok(end)) => {
                     waiter.all_sent(end);
+                    self.meter.carried(body.len());
                     None
                 }
                 Ok(Err(limit)) => Some(Ending::TooLarge { limit }),
@@ -325,9 +340,10 @@ impl Connection {
 
     fn judge(&self, waiter: &mut Waiter<'_>, arrival: Arrival) -> Ending {
         match arrival {
-            Arrival::Answer { kind, aux, body } => {
+            Arrival::Answer { kind, flags, aux, body } => {
                 let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
-                Ending::Answer { kind, codec, body }
+                let at_fault = kind != Kind::Reply && flags & flag::FAULT != 0;
+                Ending::Answer { kind, at_fault, codec, body }
             }
             Arrival::Broken { written } => {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
@@ -353,6 +369,7 @@ impl Connection {
         if last && self.retired.load(Ordering::Relaxed) {
             self.link.shutdown();
         }
+        self.standing.queue.freed();
     }
 
     /// The provider leaves: no request after our answer.
@@ -366,7 +383,7 @@ impl Connection {
         if left.is_ok_and(|sent| sent.owner) {
             self.link.outbox().write_or_leave(self.link.stream());
         }
-        self.changed.notify_one();
+        self.standing.endpoint.notify_one();
     }
 
     /// Ends the connection. The order matters:
@@ -384,7 +401,7 @@ impl Connection {
         self.slots.fail_all(if self.stranger.load(Ordering::Relaxed) { 0 } else { written });
         self.link.shutdown();
         self.ended.cancel();
-        self.changed.notify_one();
+        self.standing.endpoint.notify_one();
     }
 
     /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
@@ -399,8 +416,13 @@ impl Connection {
             }
             vigil::Look::Silent => {
                 self.slots.tell_silent();
-                self.changed.notify_one();
+                self.standing.endpoint.notify_one();
             }
+        }
+        let limit = self.link.credit().peer().max_in_flight as usize;
+        if self.meter.sample(now, self.slots.in_flight(), limit, self.dialer.cores) {
+            // There is more than it carries well: perhaps another is needed beside it.
+            self.standing.endpoint.notify_one();
         }
         next
     }

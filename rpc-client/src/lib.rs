@@ -31,13 +31,18 @@ mod shared;
 mod connection;
 mod timekeeper;
 
+mod queue;
+mod standing;
+
 mod stats;
 
 mod balance;
+mod clock;
 
 pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use endpoint::EndpointState;
 pub use stats::ClientStats;
 
 /// Smallest and largest value of `max_message`, in bytes.

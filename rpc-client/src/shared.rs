@@ -3,12 +3,14 @@
 use crate::{
     balance::Balance,
     connection::Dialer,
+    endpoint::PoolSize,
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
 use rpc_core::{Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
 use std::{
     fmt,
+    num::NonZero,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -30,6 +32,10 @@ pub(crate) struct Settings {
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
     pub(crate) max_in_flight: u32,
+    /// Calls that may wait for room, per service.
+    pub(crate) max_waiting: u32,
+    /// Connections per endpoint.
+    pub(crate) pool: PoolSize,
 }
 
 /// What the client's tasks and calls share.
@@ -62,6 +68,7 @@ impl Shared {
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
+            cores: std::thread::available_parallelism().map_or(1, NonZero::get),
         });
         let clock = Arc::clone(&dialer);
         let timekeeper = async move { clock.timekeeper.run().await };

@@ -4,7 +4,7 @@
 //! call leaves its deadline in the table of its connection, and this task looks at the tables when
 //! the earliest deadline comes, and a few times a second anyway.
 
-use crate::connection::{Connection, now_ms};
+use crate::{clock::now_ms, connection::Connection};
 use rpc_core::transport::lock;
 use std::{
     sync::{

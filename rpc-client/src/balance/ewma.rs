@@ -34,6 +34,11 @@ impl Ewma {
         self.estimate.store(new.to_bits(), Ordering::Relaxed);
     }
 
+    /// Begins anew: another process answers.
+    pub(crate) fn forget(&self) {
+        self.estimate.store(0, Ordering::Relaxed);
+    }
+
     /// The estimate in ns; 0 before the first sample.
     pub(crate) fn nanos(&self) -> f64 {
         f64::from_bits(self.estimate.load(Ordering::Relaxed))

@@ -1,6 +1,7 @@
 //! The task that reads a connection: frames to the calls that wait for them.
 
-use super::{Arrival, Connection, now_ms};
+use super::{Arrival, Connection};
+use crate::clock::now_ms;
 use rpc_core::{
     RpcError, defaults,
     transport::{Assembly, Body, Progress, ReadBuffer},
@@ -78,6 +79,7 @@ impl Reader {
             }
             let parsed = self.parse();
             let slots = &self.connection.slots;
+            self.connection.meter.answered(self.answers.len());
             let late = slots.complete(&mut self.answers, &mut self.wakers);
             if late > 0 {
                 self.connection.dialer.counters.late_replies.fetch_add(late, Ordering::Relaxed);
@@ -119,7 +121,7 @@ impl Reader {
     async fn fill(&mut self) -> io::Result<bool> {
         let count = self.connection.link.read(&mut self.buffer).await?;
         if self.connection.vigil.heard(now_ms(Instant::now())) {
-            self.connection.changed.notify_one();
+            self.connection.standing.endpoint.notify_one();
         }
         Ok(count > 0)
     }
@@ -138,7 +140,7 @@ impl Reader {
         self.buffer.consume(length);
         self.connection.link.credit().greeted(preface.limits);
         let _ = self.connection.instance.set(preface.instance);
-        self.connection.changed.notify_one();
+        self.connection.standing.endpoint.notify_one();
         Ok(true)
     }
 
@@ -244,20 +246,24 @@ impl Reader {
 
     fn progress(&mut self, progress: Progress<Header>) {
         if let Progress::Complete(header, body) = progress {
+            self.connection.meter.carried(body.len());
             self.answer(header, body);
         }
     }
 
     fn answer(&mut self, header: Header, body: Body) {
-        let Header { kind, aux, id, flags: _ } = header;
-        self.answers.push((id, Arrival::Answer { kind, aux, body }));
+        let Header { kind, flags, aux, id } = header;
+        self.answers.push((id, Arrival::Answer { kind, flags, aux, body }));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{connection::Dialer, stats::Counters, timekeeper::Timekeeper};
+    use crate::{
+        connection::Dialer, queue::Queue, standing::Standing, stats::Counters,
+        timekeeper::Timekeeper,
+    };
     use rpc_core::transport::{Link, Network};
     use std::time::Duration;
     use tokio::net::TcpListener;
@@ -273,8 +279,11 @@ mod tests {
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
+            cores: 1,
         };
-        let connection = Connection::new(link, addr, Arc::new(dialer), Arc::default());
+        let queue = Queue::new(1, Arc::default());
+        let standing = Standing::new(addr, Arc::default(), queue);
+        let connection = Connection::new(link, Arc::new(dialer), Arc::new(standing));
         Reader::new(Arc::new(connection), Limits::default())
     }
 

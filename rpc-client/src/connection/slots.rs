@@ -18,7 +18,6 @@ use std::{
     },
     task::{Context, Poll, Waker},
 };
-use tokio::sync::Notify;
 
 /// The table of one connection.
 #[derive(Debug)]
@@ -26,9 +25,6 @@ pub(super) struct Slots {
     table: Mutex<Table>,
     in_flight: AtomicUsize,
     open: AtomicBool,
-    /// For calls that wait for a place, and how many do.
-    room: Notify,
-    waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +50,7 @@ struct Slot {
 pub(crate) enum Arrival {
     /// A reply, an application error or a framework error.
     /// `aux` is the frame's: the codec, and the load of the provider.
-    Answer { kind: Kind, aux: u16, body: Body },
+    Answer { kind: Kind, flags: u8, aux: u16, body: Body },
     /// The connection ended when this many of its bytes had reached the kernel.
     Broken { written: u64 },
     /// The provider does not answer pings. The call may be waited for again.
@@ -78,8 +74,6 @@ impl Slots {
             table: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             open: AtomicBool::new(true),
-            room: Notify::new(),
-            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -123,26 +117,6 @@ impl Slots {
         this.in_flight.fetch_add(1, Ordering::SeqCst);
         drop(table);
         Ok(Waiter { connection, id, sent: Leaving::NotYet, done: false })
-    }
-
-    /// Waits until a place has become free since `is_full` was last true.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: a place that was signalled to a dropped waiter is signalled to the next.
-    pub(super) async fn wait_for_room(&self, is_full: impl Fn() -> bool) {
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&self.waiting);
-        let room = self.room.notified();
-        if is_full() {
-            room.await;
-        }
     }
 
     /// Admits no more calls; says whether none is running.
@@ -245,14 +219,12 @@ impl Slots {
         // Dropped outside of the lock: a waker's drop is not our code.
         let kept = (slot.arrival.take(), slot.waker.take());
         table.free.push((id & 0xffff_ffff) as u32);
-        // Sequentially consistent, as is `wait_for_room`: either it sees the place, or this sees it.
+        // Sequentially consistent, as is the queue of waiting calls: either who joins it sees the
+        // place, or who frees the place sees the queue.
         let last = self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
         let closed = table.closed;
         drop(table);
         drop(kept);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.room.notify_one();
-        }
         (waiting && !closed, last)
     }
 }

@@ -4,23 +4,13 @@
 //! without that makes the provider silent until its next byte. An idle connection is pinged too,
 //! so that a vanished peer is found before a call is.
 
+use crate::clock::now_ms;
 use rpc_core::defaults;
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 use tokio::time::Instant;
-
-static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// Milliseconds from a fixed instant of this process to `at`, rounded up.
-pub(crate) fn now_ms(at: Instant) -> u64 {
-    let nanos = at.saturating_duration_since(*EPOCH).as_nanos();
-    u64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(u64::MAX).saturating_add(1)
-}
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -33,6 +23,8 @@ pub(super) struct Vigil {
     /// When the ping that is not answered yet was sent; 0 when there is none.
     pinged: AtomicU64,
     silent: AtomicBool,
+    /// It was pinged because another connection of its endpoint is in trouble.
+    suspected: AtomicBool,
     /// Since when there have been calls at every look; 0 when there were none. The timekeeper's.
     busy: AtomicU64,
     idle: u64,
@@ -54,19 +46,34 @@ impl Vigil {
             heard: AtomicU64::new(now_ms(Instant::now())),
             pinged: AtomicU64::new(0),
             silent: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
             busy: AtomicU64::new(0),
             idle: ms(defaults::IDLE_PING.mul_f64(jitter)),
         }
     }
 
-    /// A byte has come. Says whether the provider had been silent.
+    /// A byte has come. Says whether the provider had been silent, or suspected of it.
     pub(super) fn heard(&self, now: u64) -> bool {
         self.heard.store(now, Ordering::Relaxed);
+        let mut cleared = false;
         if self.pinged.load(Ordering::Relaxed) != 0 {
             self.pinged.store(0, Ordering::Relaxed);
+            cleared = self.suspected.swap(false, Ordering::Relaxed);
         }
         // Looked at for itself: it may have been set a moment after the ping was answered.
-        self.is_silent() && self.silent.swap(false, Ordering::Relaxed)
+        cleared | (self.is_silent() && self.silent.swap(false, Ordering::Relaxed))
+    }
+
+    /// Something speaks against the provider: whether it is to be pinged now.
+    pub(super) fn suspect(&self, now: u64) -> bool {
+        self.suspected.store(true, Ordering::Relaxed);
+        let unasked = Ordering::Relaxed;
+        self.pinged.compare_exchange(0, now.max(1), unasked, unasked).is_ok()
+    }
+
+    /// Whether a ping after a suspicion is unanswered.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -136,6 +143,18 @@ mod tests {
         vigil.silent.store(true, Ordering::Relaxed);
         assert!(vigil.heard(1_000));
         assert!(!vigil.is_silent());
+    }
+
+    #[test]
+    fn a_suspicion_asks_at_once_and_any_byte_ends_it() {
+        let vigil = Vigil::new();
+        vigil.heard(1_000);
+        assert!(vigil.suspect(1_100) && vigil.is_suspected());
+        assert!(!vigil.suspect(1_200), "it is asked already");
+        assert_eq!(vigil.look(2_000, false), Look::Fine);
+        assert!(vigil.heard(2_050) && !vigil.is_suspected());
+        assert!(vigil.suspect(3_000));
+        assert_eq!(vigil.look(4_000, false), Look::Silent, "without any call, too");
     }
 
     #[test]

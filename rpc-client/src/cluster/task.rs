@@ -1,0 +1,327 @@
+//! The task that owns the endpoints of a service and publishes what calls choose from.
+//!
+//! It wakes for a reason alone: the registry's list, an endpoint, calls that begin to wait, a time
+//! that was set. The list is compared with the endpoints only when it has changed.
+
+use super::{
+    Cluster, Outlook, Past, Picks,
+    ejection::{Sentence, Wanted, settle},
+    picks::Candidate,
+    subset::{Subset, order},
+};
+use crate::{
+    clock::now_ms,
+    endpoint::{Endpoint, EndpointState, Listing, Look, Reach, Trust, combine},
+    shared::Shared,
+    standing::{OnChange, Phase},
+};
+use rpc_core::{
+    defaults,
+    discovery::{Subscription, View},
+    transport::lock,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::RandomState,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How often a subset's size is looked at.
+const SUBSET_REVIEW: Duration = Duration::from_secs(1);
+
+/// Owns the endpoints of a service.
+pub(super) struct Task {
+    cluster: Weak<Cluster>,
+    shared: Arc<Shared>,
+    subscription: Subscription,
+    /// The newest view.
+    view: View,
+    /// The addresses that may be dialled, those that this client prefers first.
+    order: Vec<SocketAddr>,
+    subset: Subset,
+    /// How many of them were dialled after the last look.
+    dialled: usize,
+    endpoints: BTreeMap<SocketAddr, Arc<Endpoint>>,
+    changed: OnChange,
+    publish: watch::Sender<u64>,
+    /// What makes this client's order its own.
+    client: RandomState,
+    past: Past,
+    /// When to look again, whatever happens.
+    next: Option<Instant>,
+    _over: DropGuard,
+}
+
+/// An endpoint at one moment, with what calls say of it.
+struct Seen {
+    addr: SocketAddr,
+    look: Look,
+    phase: Phase,
+}
+
+impl Task {
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        shared: &Arc<Shared>,
+        subscription: Subscription,
+        changed: OnChange,
+        publish: watch::Sender<u64>,
+        over: CancellationToken,
+    ) -> Self {
+        Self {
+            cluster: Arc::downgrade(cluster),
+            shared: Arc::clone(shared),
+            view: subscription.current(),
+            subscription,
+            order: Vec::new(),
+            subset: Subset::default(),
+            dialled: 0,
+            endpoints: BTreeMap::new(),
+            changed,
+            publish,
+            client: RandomState::new(),
+            past: Past::default(),
+            next: None,
+            _over: over.drop_guard(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut registry_ended = false;
+        loop {
+            let next = self.next;
+            // Cancel safe: a lost wake-up is made good by the look after it.
+            let listed = tokio::select! {
+                view = self.subscription.changed(), if !registry_ended => {
+                    registry_ended = view.is_none();
+                    true
+                }
+                () = self.changed.notified() => false,
+                () = until(next) => false,
+            };
+            if listed {
+                self.review();
+            } else {
+                self.look();
+            }
+        }
+    }
+
+    /// Brings the endpoints in line with the registry, and looks at them.
+    pub(super) fn review(&mut self) {
+        let now = Instant::now();
+        self.view = self.subscription.current();
+        let View { instances, disabled, removals_are_final, .. } = &self.view;
+        for (addr, endpoint) in &self.endpoints {
+            match instances.get(addr) {
+                Some(instance) => endpoint.listed(instance, disabled.contains(addr)),
+                // An operator's word counts more than a connection that answers.
+                None => endpoint.vanished(now, *removals_are_final || disabled.contains(addr)),
+            }
+        }
+        self.order = if instances.len() <= defaults::MAX_DIALLED {
+            instances.keys().copied().collect()
+        } else {
+            let enabled = instances.keys().copied().filter(|addr| !disabled.contains(addr));
+            order(enabled, &self.client)
+        };
+        self.past.listed(&self.view, now);
+        // What is dialled is found anew.
+        self.dialled = usize::MAX;
+        self.look();
+    }
+
+    /// Looks at the endpoints, decides about those that fail, and publishes what takes calls.
+    fn look(&mut self) {
+        let now = Instant::now();
+        self.next = None;
+        let mut seen = self.see(now);
+        self.eject(&mut seen, now);
+        self.give_up(&mut seen, now);
+        if self.dial(&seen, now) {
+            // New ones are part of what is published.
+            seen = self.see(now);
+        }
+        for Seen { addr, .. } in &seen {
+            let endpoint = &self.endpoints[addr];
+            sooner(&mut self.next, endpoint.probation_ends().filter(|end| *end > now));
+            let at = |ms: u64| now + Duration::from_millis(ms.saturating_sub(now_ms(now)).max(1));
+            sooner(&mut self.next, endpoint.standing.next().map(at));
+        }
+        self.publish(seen, now);
+    }
+
+    fn see(&self, now: Instant) -> Vec<Seen> {
+        let see = |(addr, endpoint): (&SocketAddr, &Arc<Endpoint>)| {
+            let look = endpoint.look(now);
+            let phase = endpoint.standing.review(now, look.idle);
+            Seen { addr: *addr, look, phase }
+        };
+        self.endpoints.iter().map(see).collect()
+    }
+
+    /// Decides who is out of rotation, of those that can be reached.
+    fn eject(&self, seen: &mut [Seen], now: Instant) {
+        let reached = |seen: &Seen| {
+            matches!(seen.look.reach, Reach::Answers | Reach::Stranger)
+                && matches!(seen.look.listing, Listing::Listed | Listing::Vanished)
+        };
+        let mut reached: Vec<_> = seen.iter_mut().filter(|seen| reached(seen)).collect();
+        let wanted: Vec<_> = reached
+            .iter()
+            .map(|seen| match seen.phase {
+                Phase::Trusted => Wanted::In,
+                Phase::Tripped { since, .. } => Wanted::Out { since },
+                Phase::Ejected { since, .. } | Phase::Probing { since, .. } => {
+                    Wanted::IsOut { since }
+                }
+            })
+            .collect();
+        for (seen, sentence) in reached.iter_mut().zip(settle(&wanted)) {
+            let standing = &self.endpoints[&seen.addr].standing;
+            match sentence {
+                Sentence::Stay => continue,
+                Sentence::Eject => standing.eject(now, fastrand::f64()),
+                Sentence::Pardon => standing.pardon(now),
+            }
+            seen.phase = standing.review(now, seen.look.idle);
+        }
+    }
+
+    /// Forgets endpoints that are gone.
+    fn give_up(&mut self, seen: &mut Vec<Seen>, now: Instant) {
+        seen.retain(|seen| {
+            let stays = seen.state() != EndpointState::Gone;
+            if !stays && let Some(endpoint) = self.endpoints.remove(&seen.addr) {
+                endpoint.retire();
+                self.past.gone = Some(now);
+            }
+            stays
+        });
+    }
+
+    /// Dials what is to be dialled of the list, and lets go of what is beyond. Says whether
+    /// something is new.
+    fn dial(&mut self, seen: &[Seen], now: Instant) -> bool {
+        let listed = self.order.len();
+        let (mut in_flight, mut lost) = (0, 0);
+        if listed > defaults::MAX_DIALLED {
+            sooner(&mut self.next, Some(now + SUBSET_REVIEW));
+            for seen in seen {
+                in_flight += seen.look.usable.iter().map(|c| c.in_flight()).sum::<usize>();
+                lost += usize::from(seen.is_lost(now));
+            }
+        }
+        let size = self.subset.size(listed, in_flight, lost, now);
+        if size == self.dialled {
+            return false;
+        }
+        self.dialled = size;
+        let (dialled, beyond) = self.order.split_at(size.min(listed));
+        let mut new = false;
+        let queue = self.cluster.upgrade().map(|cluster| Arc::clone(&cluster.queue));
+        let Some(queue) = queue else { return false };
+        for addr in dialled {
+            let Some(instance) = self.view.instances.get(addr) else { continue };
+            self.endpoints.entry(*addr).or_insert_with(|| {
+                new = true;
+                Endpoint::start(&self.shared, Arc::clone(instance), &self.changed, &queue)
+            });
+        }
+        // Of the list all are either dialled or beyond; what has vanished is in neither.
+        if listed > defaults::MAX_DIALLED && self.endpoints.len() > size {
+            let beyond: BTreeSet<_> = beyond.iter().collect();
+            self.endpoints.retain(|addr, endpoint| {
+                let stays = !beyond.contains(addr);
+                if !stays {
+                    endpoint.retire();
+                    new = true;
+                }
+                stays
+            });
+        }
+        new
+    }
+
+    fn publish(&mut self, seen: Vec<Seen>, now: Instant) {
+        let Some(cluster) = self.cluster.upgrade() else { return };
+        if cluster.queue.look().since.is_some() {
+            self.endpoints.values().for_each(|endpoint| endpoint.grow());
+        }
+        let looks = seen.iter().map(|seen| (seen.addr, &seen.look));
+        let outlook = Outlook::of(&self.view, looks, &self.past);
+        let (mut ready, mut greeting, mut probing) = (Vec::new(), Vec::new(), Vec::new());
+        for seen in seen {
+            let state = seen.state();
+            self.endpoints[&seen.addr].enter(state, now);
+            let weight = seen.look.weight;
+            let trusted = matches!(seen.phase, Phase::Trusted | Phase::Tripped { .. });
+            match state {
+                EndpointState::Serving | EndpointState::Probation => {
+                    ready.extend(Candidate::new(seen.look.usable, weight));
+                }
+                EndpointState::Ejected if matches!(seen.phase, Phase::Probing { .. }) => {
+                    probing.extend(Candidate::new(seen.look.usable, weight));
+                    // A ping may be what brings it back.
+                    self.endpoints[&seen.addr].standing.endpoint.notify_one();
+                }
+                EndpointState::Connecting if trusted => {
+                    greeting.extend(Candidate::new(seen.look.greeting, weight));
+                }
+                _ => {}
+            }
+        }
+        let balance = self.shared.settings.balance;
+        let before = cluster.picks.load();
+        let picks = Picks {
+            ready: before.ready.renewed(balance, ready),
+            greeting: before.greeting.renewed(balance, greeting),
+            probing: probing.into(),
+            outlook,
+        };
+        cluster.picks.store(Arc::new(picks));
+        let mut roster = lock(&cluster.roster);
+        roster.view = self.view.clone();
+        roster.endpoints = self.endpoints.values().cloned().collect();
+        drop(roster);
+        self.publish.send_modify(|version| *version += 1);
+    }
+}
+
+impl Seen {
+    fn state(&self) -> EndpointState {
+        let trust = match self.phase {
+            Phase::Trusted | Phase::Tripped { .. } => Trust::Trusted,
+            Phase::Ejected { .. } | Phase::Probing { .. } => Trust::Ejected,
+        };
+        combine(self.look.listing, self.look.reach, trust)
+    }
+
+    /// Whether another is to be dialled in its place. One that is being dialled is not lost yet.
+    fn is_lost(&self, now: Instant) -> bool {
+        let long = |since: Instant| now.saturating_duration_since(since) > defaults::DIAL_TIMEOUT;
+        match self.state() {
+            EndpointState::Connecting => self.look.lost.as_ref().is_some_and(|(at, _)| long(*at)),
+            EndpointState::Serving | EndpointState::Probation | EndpointState::Disabled => false,
+            _ => true,
+        }
+    }
+}
+
+fn sooner(next: &mut Option<Instant>, at: Option<Instant>) {
+    *next = match (*next, at) {
+        (Some(next), Some(at)) => Some(next.min(at)),
+        (next, at) => next.or(at),
+    };
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
