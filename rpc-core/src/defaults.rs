@@ -37,6 +37,12 @@ defaults! {
     MAX_HELD_PER_CONNECTION: usize = 256 * 1024 * 1024;
     /// The same for all connections together.
     MAX_HELD_PER_PROCESS: usize = 1024 * 1024 * 1024;
+    /// What an adaptive limit of a server begins with.
+    ADAPTIVE_START: u32 = 40;
+    /// The least that an adaptive limit goes down to.
+    ADAPTIVE_LEAST: u32 = 8;
+    /// The most that an adaptive limit goes up to.
+    ADAPTIVE_MOST: u32 = 10_000;
     /// Bytes that wait for a peer to read them before a server stops reading from that peer.
     MAX_UNSENT: usize = 8 * 1024 * 1024;
     /// Time for a connection to be made and greeted.

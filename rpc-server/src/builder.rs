@@ -1,6 +1,7 @@
 //! How a server is described, started and run.
 
 use crate::{
+    gates::{Limit, LimitPlan},
     lifecycle::{self, Plan},
     limits::ServerLimits,
     selection::Selection,
@@ -34,6 +35,7 @@ impl Server {
             weight: defaults::WEIGHT,
             require_registration: false,
             limits: ServerLimits::default(),
+            method_limits: LimitPlan::default(),
             notice: defaults::NOTICE,
             drain: defaults::DRAIN,
         };
@@ -172,14 +174,42 @@ impl ServerBuilder {
         self
     }
 
+    /// A limit for the calls of a service, `demo-api.Greeter`, or of a method,
+    /// `demo-api.Greeter/greet`; a service's version is written as in `demo-api.Greeter@2/greet`,
+    /// without it every version has this limit for itself. A call needs a place in both.
+    /// [`Limit`] says what becomes of calls beyond it. Default: none but those of connections and
+    /// of the process.
+    ///
+    /// A name that is not served, or has no such method, is an error when the server is started.
+    ///
+    /// ```
+    /// use rpc_server::{Limit, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .limit_each(Limit::fixed(1_000))
+    ///     .limit("shop.Orders", Limit::adaptive())
+    ///     .limit("shop.Orders/export", Limit::fixed(4));
+    /// ```
+    pub fn limit(mut self, name: impl Into<String>, limit: Limit) -> Self {
+        self.plan.method_limits.named(name.into(), limit);
+        self
+    }
+
+    /// A limit for every service, each by itself, that has none of its own by
+    /// [`limit`](Self::limit). Default: none.
+    pub fn limit_each(mut self, limit: Limit) -> Self {
+        self.plan.method_limits.each(limit);
+        self
+    }
+
     /// Most bytes of request and reply bodies held for one connection; more are refused with
-    /// `ResourceExhausted` at once. Default 64 MiB.
+    /// `ResourceExhausted` at once. Default 256 MiB.
     pub fn max_held_per_connection(mut self, bytes: usize) -> Self {
         self.plan.limits.held_per_connection = bytes;
         self
     }
 
-    /// Most bytes of request and reply bodies held in all. Default 512 MiB.
+    /// Most bytes of request and reply bodies held in all. Default 1 GiB.
     pub fn max_held(mut self, bytes: usize) -> Self {
         self.plan.limits.held_per_process = bytes;
         self

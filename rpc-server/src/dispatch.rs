@@ -4,13 +4,13 @@
 //! even received when it is refused. [`Dispatcher::run`] is the only place that starts user code.
 
 use crate::{
+    gates::{Gates, Place},
     handler::{Ended, Handler},
     inline::Meter,
     limits::Permit,
     peers::Peer,
     reply::{CallRef, Outgoing, Refusal},
     router::{NoRoute, Route},
-    stats::Counters,
     task::Task,
 };
 use rpc_core::{
@@ -39,7 +39,7 @@ pub(crate) struct Dispatcher {
     /// The flag for the next handler that is polled here; most of them give it back.
     fault: Arc<AtomicBool>,
     /// Answers since the last [`settle`](Self::settle), so that short calls share one counting.
-    served: u64,
+    served: Option<(Route, u64)>,
 }
 
 /// The head of a request, as it was read.
@@ -62,6 +62,9 @@ pub(crate) struct Admitted {
     deadline: Instant,
     trace: Option<TraceId>,
     metadata: Option<Arc<[MetadataEntry]>>,
+    /// When its body was there, and its place within the limits of its method, if there are any.
+    at: Instant,
+    place: Option<Place>,
     /// Held while the body arrives.
     permit: Option<Permit>,
 }
@@ -69,7 +72,7 @@ pub(crate) struct Admitted {
 impl Dispatcher {
     pub(crate) fn new(peer: Arc<Peer>, greeted: Instant) -> Self {
         let (delay, meter) = (DelayMeter::default(), Meter::new());
-        Self { peer, delay, greeted, meter, fault: Arc::default(), served: 0 }
+        Self { peer, delay, greeted, meter, fault: Arc::default(), served: None }
     }
 
     /// Whether the request may run.
@@ -96,25 +99,38 @@ impl Dispatcher {
         self.not_draining()?;
         self.within_limits(arrival.size)?;
         let route = self.route(arrival.head)?;
-        let deadline = self.deadline(arrival)?;
+        let deadline = self.deadline(arrival).map_err(|refusal| refusal.of(route))?;
         let call = CallRef { id: arrival.id, codec: arrival.codec, route };
-        Ok(Admitted { call, deadline, trace: arrival.head.trace, metadata, permit: None })
+        let (trace, at) = (arrival.head.trace, arrival.at);
+        let admitted = Admitted { call, deadline, trace, metadata, at, place: None, permit: None };
+        // The place is taken when the body is there: one that is slow to come keeps nobody out.
+        self.limits(&admitted, |gates| gates.check(deadline - arrival.at))?;
+        Ok(admitted)
     }
 
-    /// Runs an admitted request whose body is there. An answer that is ready at once is appended
-    /// to `out`.
+    /// Runs an admitted request whose body was there at `now`. An answer that is ready at once is
+    /// appended to `out`.
+    ///
+    /// # Errors
+    ///
+    /// The limits of the method have been reached since it was admitted.
     pub(crate) fn run(
         &mut self,
-        admitted: Admitted,
+        mut admitted: Admitted,
         body: Body,
+        now: Instant,
         cx: &mut Context<'_>,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Result<(), Refusal> {
+        let left = admitted.deadline - now;
+        admitted.place = self.limits(&admitted, |gates| gates.enter(now, left))?;
+        admitted.at = now;
         if self.peer.serving.router.pace(admitted.call.route).is_short() {
             self.run_here(admitted, body, cx, out);
         } else {
             self.run_in_task(admitted, body);
         }
+        Ok(())
     }
 
     /// A large body is about to arrive: counts it as held from now on.
@@ -131,9 +147,20 @@ impl Dispatcher {
     pub(crate) fn settle(&mut self) {
         let router = &self.peer.serving.router;
         self.meter.settle(|route| router.pace(route));
-        if self.served > 0 {
-            let served = std::mem::take(&mut self.served);
-            Counters::add(&self.peer.serving.counters.served, served);
+        if let Some((route, count)) = self.served.take() {
+            router.counters(route).add_served(count);
+        }
+    }
+
+    /// Counts an answer together with those before it of the same method.
+    fn count_served(&mut self, route: Route) {
+        match &mut self.served {
+            Some((same, count)) if *same == route => *count += 1,
+            other => {
+                if let Some((route, count)) = other.replace((route, 1)) {
+                    self.peer.serving.router.counters(route).add_served(count);
+                }
+            }
         }
     }
 
@@ -202,6 +229,17 @@ impl Dispatcher {
         }
     }
 
+    /// Asks the limits of the method, if it has any.
+    fn limits<T>(
+        &self,
+        admitted: &Admitted,
+        ask: impl FnOnce(&Arc<Gates>) -> Result<T, String>,
+    ) -> Result<Option<T>, Refusal> {
+        let route = admitted.call.route;
+        let Some(gates) = self.peer.serving.router.limits(route) else { return Ok(None) };
+        ask(gates).map(Some).map_err(|text| Refusal::new(Reason::Overloaded, text).of(route))
+    }
+
     /// Polls the handler once, here; if it waits it goes on in a task.
     fn run_here(
         &mut self,
@@ -225,7 +263,7 @@ impl Dispatcher {
                 drop(handler);
                 self.answer(admitted, ended, out);
             }
-            Poll::Pending => self.task(admitted, size).spawn_rest(handler),
+            Poll::Pending => self.running_task(admitted, size).spawn_rest(handler),
         }
     }
 
@@ -233,18 +271,25 @@ impl Dispatcher {
         let size = body.len();
         let handler = self.handler(&admitted, body, Arc::default());
         self.meter.spawned();
-        self.task(admitted, size).spawn_run(handler);
+        self.running_task(admitted, size).spawn_run(handler);
     }
 
-    fn answer(&mut self, admitted: Admitted, ended: Ended, out: &mut Vec<u8>) {
+    fn answer(&mut self, mut admitted: Admitted, ended: Ended, out: &mut Vec<u8>) {
+        // First, so that the answer tells the load without this call.
+        if let Some(place) = admitted.place.take()
+            && ended.is_answer()
+        {
+            place.answered();
+        }
         let outgoing = Outgoing::of(ended, admitted.call, &self.peer);
         if outgoing.is_answer() {
-            self.served += 1;
+            self.count_served(admitted.call.route);
+            outgoing.count_app_error(&self.peer.serving);
         } else {
-            outgoing.count(&self.peer.serving.counters);
+            outgoing.count(&self.peer.serving);
         }
         if outgoing.as_large().is_some() {
-            self.task(admitted, 0).spawn_send(outgoing);
+            self.task(admitted, 0, None).spawn_send(outgoing);
         } else {
             outgoing.put(out);
         }
@@ -261,10 +306,18 @@ impl Dispatcher {
         Handler::new(admitted.call.route, body, admitted.call.codec, context, fault)
     }
 
-    fn task(&self, admitted: Admitted, size: usize) -> Task {
+    /// A task whose handler runs: counted among those of its method, limited or not.
+    fn running_task(&self, mut admitted: Admitted, size: usize) -> Task {
+        let place = admitted.place.take().unwrap_or_else(|| {
+            self.peer.serving.router.gates(admitted.call.route).count(admitted.at)
+        });
+        self.task(admitted, size, Some(place))
+    }
+
+    fn task(&self, admitted: Admitted, size: usize, place: Option<Place>) -> Task {
         let Admitted { call, deadline, permit, .. } = admitted;
         let permit = permit.unwrap_or_else(|| self.peer.admission.permit(size));
-        Task { peer: Arc::clone(&self.peer), call, deadline, permit }
+        Task { peer: Arc::clone(&self.peer), call, deadline, permit, place }
     }
 }
 

@@ -40,6 +40,13 @@ pub(crate) struct Ended {
     pub(crate) fault: bool,
 }
 
+impl Ended {
+    /// Whether the handler came to an end by itself.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(&self.how, How::Answered(answer) if !matches!(answer, HandlerAnswer::BadArguments(_)))
+    }
+}
+
 /// An answer, or the text of a panic.
 #[derive(Debug)]
 pub(crate) enum How {

@@ -38,11 +38,16 @@ mod inline;
 mod peers;
 mod serving;
 
-mod limits;
 mod router;
+
+mod gates;
+mod limits;
+mod method_stats;
 mod running;
 mod stats;
 
 pub use builder::ServerBuilder;
+pub use gates::Limit;
+pub use method_stats::{LatencyStats, LimitStats, MethodStats};
 pub use server::Server;
 pub use stats::{Refused, ServerStats};

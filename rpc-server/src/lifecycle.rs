@@ -2,6 +2,7 @@
 
 use crate::{
     advertise,
+    gates::LimitPlan,
     limits::ServerLimits,
     listener::{self, Listener},
     peers::Peers,
@@ -44,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) weight: u32,
     pub(crate) require_registration: bool,
     pub(crate) limits: ServerLimits,
+    pub(crate) method_limits: LimitPlan,
     pub(crate) notice: Duration,
     pub(crate) drain: Duration,
 }
@@ -73,7 +75,7 @@ pub(crate) async fn start(
     services: Vec<Arc<dyn BoundService>>,
 ) -> Result<Started, SetupError> {
     let registry = open_registry(plan.registry.clone())?;
-    let router = Router::new(services)?;
+    let router = Router::new(services, &plan.method_limits)?;
     let serving = Arc::new(Serving::new(router, plan.limits, InstanceId::random()));
     // From here on a failure stops what was begun.
     let stop = serving.stop().clone().drop_guard();

@@ -119,12 +119,24 @@ impl Admission {
         Permit { admission: Arc::clone(self), bytes }
     }
 
-    /// The process's calls as a share of its limit, in 255ths.
+    /// The fullest of the limits of connection and process, in 255ths.
     pub(crate) fn load(&self) -> u8 {
-        let share =
-            self.process.calls() * 255 / (self.limits.in_flight_per_process as usize).max(1);
-        u8::try_from(share).unwrap_or(u8::MAX)
+        let limits = &self.limits;
+        let own = share(self.own.calls(), limits.in_flight_per_connection as usize)
+            .max(share(self.own.bytes(), limits.held_per_connection));
+        share(self.process.calls(), limits.in_flight_per_process as usize)
+            .max(share(self.process.bytes(), limits.held_per_process))
+            .max(own)
     }
+}
+
+/// A part of a limit in 255ths, at most all of it. Without a division when there is none, as for
+/// calls that end where they were read.
+fn share(used: usize, limit: usize) -> u8 {
+    if used == 0 {
+        return 0;
+    }
+    u8::try_from(used.saturating_mul(255) / limit.max(1)).unwrap_or(u8::MAX)
 }
 
 /// One call that is taken on, and the bytes held for it.
@@ -205,10 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn load_is_a_share_of_the_process_limit() {
-        let limits = ServerLimits { in_flight_per_process: 4, ..ServerLimits::default() };
-        let admission = Arc::new(Admission::new(limits, Arc::default()));
-        let _two = (admission.permit(0), admission.permit(0));
-        assert_eq!(admission.load(), 127);
+    fn load_is_the_share_of_the_fullest_limit() {
+        let few = ServerLimits { in_flight_per_process: 4, ..ServerLimits::default() };
+        let one = ServerLimits { in_flight_per_connection: 4, ..ServerLimits::default() };
+        for limits in [few, one] {
+            let admission = Arc::new(Admission::new(limits, Arc::default()));
+            assert_eq!(admission.load(), 0);
+            let _two = (admission.permit(0), admission.permit(0));
+            assert_eq!(admission.load(), 127);
+        }
+        let admission = small();
+        let _held = admission.permit(75);
+        assert_eq!(admission.load(), 191, "three quarters of the bytes");
     }
 }

@@ -1,6 +1,6 @@
 //! The connections of a server, and what the tasks of each share.
 
-use crate::{limits::Admission, running::Running, serving::Serving};
+use crate::{limits::Admission, router::Route, running::Running, serving::Serving};
 use dashmap::DashMap;
 use rpc_core::{
     transport::Link,
@@ -43,6 +43,14 @@ impl Peer {
             told: AtomicBool::new(false),
             serving,
         }
+    }
+
+    /// How full the fullest limit is that applies to a call of this method, in 255ths.
+    pub(crate) fn load(&self, route: Option<Route>) -> u8 {
+        let method = route
+            .and_then(|route| self.serving.router.limits(route))
+            .map_or(0, |gates| gates.load());
+        self.admission.load().max(method)
     }
 
     /// Asks the peer to send no more calls; once.

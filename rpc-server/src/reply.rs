@@ -4,7 +4,7 @@ use crate::{
     handler::{Ended, How},
     peers::Peer,
     router::Route,
-    stats::Counters,
+    serving::Serving,
 };
 use rpc_core::{
     RpcError,
@@ -27,11 +27,18 @@ pub(crate) struct CallRef {
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
     pub(crate) text: String,
+    /// The method, if it is known.
+    pub(crate) route: Option<Route>,
 }
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, text: impl Into<String>) -> Self {
-        Self { reason, text: text.into() }
+        Self { reason, text: text.into(), route: None }
+    }
+
+    /// The same, for a call of this method.
+    pub(crate) fn of(self, route: Route) -> Self {
+        Self { route: Some(route), ..self }
     }
 }
 
@@ -40,6 +47,8 @@ impl Refusal {
 pub(crate) struct Outgoing {
     header: Header,
     content: Content,
+    /// The method, if it is known.
+    route: Option<Route>,
 }
 
 #[derive(Debug)]
@@ -59,7 +68,8 @@ impl Outgoing {
                 let (service, method) = names(call, peer);
                 tracing::error!(service, method, peer = %peer.addr, panic, "a handler panicked");
                 let text = format!("the handler of {service}.{method} panicked; its log says why");
-                return Self::error(call.id, peer, Refusal::new(Reason::Panicked, text));
+                let panicked = Refusal::new(Reason::Panicked, text).of(call.route);
+                return Self::error(call.id, peer, panicked);
             }
         };
         let (kind, flags, content) = match answer {
@@ -76,20 +86,21 @@ impl Outgoing {
                 return Self::too_large(call, peer, body.len(), limit);
             }
         }
-        let aux = aux(call.codec, peer.admission.load());
-        Self { header: Header { kind, flags, aux, id: call.id }, content }
+        let route = Some(call.route);
+        let aux = aux(call.codec, peer.load(route));
+        Self { header: Header { kind, flags, aux, id: call.id }, content, route }
     }
 
     /// A framework error.
     pub(crate) fn error(id: u64, peer: &Peer, refusal: Refusal) -> Self {
-        let aux = aux(Codec::Named, peer.admission.load());
+        let aux = aux(Codec::Named, peer.load(refusal.route));
         let header = Header { kind: Kind::Error, flags: 0, aux, id };
         let code = match refusal.reason {
             Reason::BadAnswer => rpc_core::RpcCode::ResourceExhausted,
             reason => reason.code(),
         };
         let error = RpcError::new(code, refusal.text);
-        Self { header, content: Content::Error(refusal.reason, error) }
+        Self { header, content: Content::Error(refusal.reason, error), route: refusal.route }
     }
 
     fn too_large(call: CallRef, peer: &Peer, length: usize, limit: usize) -> Self {
@@ -98,14 +109,35 @@ impl Outgoing {
             "the answer of {service}.{method} is {length} bytes, the client takes at most \
              {limit}: ask for less at a time, or raise the client's largest message"
         );
-        Self::error(call.id, peer, Refusal::new(Reason::BadAnswer, text))
+        Self::error(call.id, peer, Refusal::new(Reason::BadAnswer, text).of(call.route))
     }
 
     /// Counts it, once.
-    pub(crate) fn count(&self, counters: &Counters) {
+    pub(crate) fn count(&self, serving: &Serving) {
+        let method = self.route.map(|route| serving.router.counters(route));
         match &self.content {
-            Content::Body(_) => Counters::add(&counters.served, 1),
-            Content::Error(reason, _) => counters.failed(*reason),
+            Content::Body(_) => {
+                if let Some(method) = method {
+                    method.add_served(1);
+                }
+            }
+            Content::Error(reason, _) => {
+                serving.counters.failed(*reason);
+                if let Some(method) = method {
+                    method.failed(*reason);
+                }
+            }
+        }
+        self.count_app_error(serving);
+    }
+
+    /// Counts it if it is an error of the application; the rest of [`count`](Self::count) may be
+    /// put off for many answers of a method.
+    pub(crate) fn count_app_error(&self, serving: &Serving) {
+        if self.header.kind == Kind::AppError
+            && let Some(route) = self.route
+        {
+            serving.router.counters(route).app_error();
         }
     }
 

@@ -1,11 +1,16 @@
 //! From the ids of a request to the service and the method.
 
-use crate::inline::Pace;
+use crate::{
+    gates::{Gate, Gates, Limit, LimitPlan},
+    inline::Pace,
+    method_stats::{MethodCounters, MethodStats},
+};
 use rpc_core::{
     SetupError,
     service::{BoundService, MethodMeta, ServiceMeta},
 };
 use std::{fmt, sync::Arc};
+use tokio::time::Instant;
 
 /// All services of a server, found by id.
 pub(crate) struct Router {
@@ -26,6 +31,10 @@ struct Method {
     /// Its place in the contract.
     index: usize,
     pace: Pace,
+    /// Whether a limit applies.
+    limited: bool,
+    gates: Arc<Gates>,
+    counters: MethodCounters,
 }
 
 /// Where a request goes; valid for the router that made it.
@@ -43,13 +52,20 @@ pub(crate) enum NoRoute<'a> {
 }
 
 impl Router {
-    /// A router for these services.
+    /// A router for these services and their limits.
     ///
     /// # Errors
     ///
-    /// Two of them, or two methods of one, have the same id.
-    pub(crate) fn new(services: Vec<Arc<dyn BoundService>>) -> Result<Self, SetupError> {
-        let mut services: Vec<_> = services.into_iter().map(Served::new).collect();
+    /// Two of them, or two methods of one, have the same id; a limit that makes no sense.
+    pub(crate) fn new(
+        services: Vec<Arc<dyn BoundService>>,
+        limits: &LimitPlan,
+    ) -> Result<Self, SetupError> {
+        let mut metas: Vec<_> = services.iter().map(|bound| bound.meta()).collect();
+        metas.sort_by_key(|meta| meta.registered);
+        limits.check(&metas)?;
+        let served = services.into_iter().map(|bound| Served::new(bound, limits));
+        let mut services: Vec<_> = served.collect();
         services.sort_by_key(|served| served.meta.id);
         for pair in services.windows(2) {
             let (a, b) = (pair[0].meta, pair[1].meta);
@@ -110,6 +126,48 @@ impl Router {
         &self.services[route.service].methods[route.method].pace
     }
 
+    /// The limits of the method, if there are any.
+    pub(crate) fn limits(&self, route: Route) -> Option<&Arc<Gates>> {
+        let method = &self.services[route.service].methods[route.method];
+        method.limited.then_some(&method.gates)
+    }
+
+    /// The running calls of the method, limited or not.
+    pub(crate) fn gates(&self, route: Route) -> &Arc<Gates> {
+        &self.services[route.service].methods[route.method].gates
+    }
+
+    /// What became of the method's calls.
+    pub(crate) fn counters(&self, route: Route) -> &MethodCounters {
+        &self.services[route.service].methods[route.method].counters
+    }
+
+    /// Handlers that ended with an answer, of all methods.
+    pub(crate) fn served(&self) -> u64 {
+        self.methods().map(|(_, method)| method.counters.served()).sum()
+    }
+
+    /// Every method's statistics, by service and method.
+    pub(crate) fn stats(&self) -> Vec<MethodStats> {
+        let stats = self.methods().map(|(meta, method)| {
+            let (counters, gates) = (&method.counters, &*method.gates);
+            MethodStats {
+                running: gates.method().running(),
+                limit: gates.method().stats(),
+                service_limit: gates.service().and_then(Gate::stats),
+                latency: gates.method().latency(),
+                ..counters.snapshot(meta.registered, meta.methods[method.index].name)
+            }
+        });
+        let mut stats: Vec<_> = stats.collect();
+        stats.sort_by_key(|stats| (stats.service, stats.method));
+        stats
+    }
+
+    fn methods(&self) -> impl Iterator<Item = (&'static ServiceMeta, &Method)> {
+        self.services.iter().flat_map(|s| s.methods.iter().map(|method| (s.meta, method)))
+    }
+
     /// `name` or `name@version` of each service, sorted.
     pub(crate) fn registered(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.services.iter().map(|s| s.meta.registered).collect();
@@ -119,11 +177,18 @@ impl Router {
 }
 
 impl Served {
-    fn new(bound: Arc<dyn BoundService>) -> Self {
-        let meta = bound.meta();
-        let ids = meta.methods.iter().enumerate();
-        let mut methods: Vec<_> =
-            ids.map(|(index, m)| Method { id: m.id, index, pace: Pace::default() }).collect();
+    fn new(bound: Arc<dyn BoundService>, limits: &LimitPlan) -> Self {
+        let (meta, epoch) = (bound.meta(), Instant::now());
+        let limit = Some(limits.of_service(meta)).filter(|limit| *limit != Limit::none());
+        let service = limit.map(|limit| Arc::new(Gate::new(meta.registered.to_owned(), limit)));
+        let methods = meta.methods.iter().enumerate().map(|(index, m)| {
+            let name = format!("{}/{}", meta.registered, m.name);
+            let gate = Gate::new(name, limits.of_method(meta, m));
+            let gates = Arc::new(Gates::new(gate, service.clone(), epoch));
+            let (pace, counters) = (Pace::default(), MethodCounters::default());
+            Method { id: m.id, index, pace, limited: gates.is_limited(), gates, counters }
+        });
+        let mut methods: Vec<_> = methods.collect();
         methods.sort_by_key(|method| method.id);
         Self { meta, bound, methods }
     }

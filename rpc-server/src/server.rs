@@ -1,6 +1,6 @@
 //! The handle of a running server.
 
-use crate::{lifecycle::Started, stats::ServerStats};
+use crate::{lifecycle::Started, method_stats::MethodStats, stats::ServerStats};
 use std::{net::SocketAddr, sync::Arc};
 
 /// A server that is bound and serving; made with [`Server::builder`](Self::builder).
@@ -44,8 +44,15 @@ impl Server {
             connections: peers.count(),
             in_flight: serving.usage.calls(),
             held_bytes: serving.usage.bytes(),
+            served: serving.router.served(),
             ..serving.counters.snapshot()
         }
+    }
+
+    /// What has been counted for each method, sorted by service and method. Each prints as a line
+    /// for people, that says how near a limit is.
+    pub fn method_stats(&self) -> Vec<MethodStats> {
+        self.started.serving.router.stats()
     }
 
     /// Leaves in order: withdraws from the registry, tells connected clients, goes on serving for

@@ -57,7 +57,6 @@ pub struct Refused {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
-    pub(crate) served: AtomicU64,
     pub(crate) cancelled: AtomicU64,
     draining: AtomicU64,
     overloaded: AtomicU64,
@@ -89,7 +88,8 @@ impl Counters {
             Reason::BadArguments => &self.bad_arguments,
             Reason::TooLarge => &self.too_large,
             Reason::NotPermitted | Reason::Unsupported | Reason::OtherRefusal => &self.unsupported,
-            Reason::Handler => &self.served,
+            // Served, which is counted by method.
+            Reason::Handler => return,
             Reason::Panicked => &self.panics,
             Reason::BadAnswer => &self.bad_answers,
             Reason::DeadlinePassed => &self.deadlines_passed,
@@ -97,12 +97,11 @@ impl Counters {
         Self::add(counter, 1);
     }
 
-    /// Reads them all; connections, calls and bytes are filled in by who knows them.
+    /// Reads them all; connections, calls, bytes and what was served are filled in by who knows them.
     pub(crate) fn snapshot(&self) -> ServerStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ServerStats {
             accepted: read(&self.accepted),
-            served: read(&self.served),
             refused: Refused {
                 draining: read(&self.draining),
                 overloaded: read(&self.overloaded),

@@ -1,6 +1,7 @@
 //! A call in a task of its own: runs the handler until its deadline, then sends the answer.
 
 use crate::{
+    gates::Place,
     handler::{Ended, Handler},
     limits::Permit,
     peers::Peer,
@@ -22,6 +23,8 @@ pub(crate) struct Task {
     pub(crate) call: CallRef,
     pub(crate) deadline: Instant,
     pub(crate) permit: Permit,
+    /// Its place within the limits of its method, until the handler has ended.
+    pub(crate) place: Option<Place>,
 }
 
 impl Task {
@@ -94,7 +97,14 @@ impl Task {
         polled
     }
 
-    async fn finish(self, ended: Result<Ended, Reason>) {
+    async fn finish(mut self, ended: Result<Ended, Reason>) {
+        // First, so that the answer tells the load without this call. Sending may take a while and
+        // says nothing of how busy the method is.
+        if let Some(place) = self.place.take()
+            && ended.as_ref().is_ok_and(Ended::is_answer)
+        {
+            place.answered();
+        }
         let outgoing = match ended {
             Ok(ended) => Outgoing::of(ended, self.call, &self.peer),
             Err(reason) => {
@@ -104,16 +114,17 @@ impl Task {
                 } else {
                     format!("the time for {service}.{method} passed while it ran; it was stopped")
                 };
-                Outgoing::error(self.call.id, &self.peer, Refusal::new(reason, text))
+                let refusal = Refusal::new(reason, text).of(self.call.route);
+                Outgoing::error(self.call.id, &self.peer, refusal)
             }
         };
-        outgoing.count(&self.peer.serving.counters);
+        outgoing.count(&self.peer.serving);
         self.send(outgoing).await;
     }
 
     /// Sends the answer, unless the call was cancelled.
     async fn send(self, mut outgoing: Outgoing) {
-        let Self { peer, call, deadline, mut permit } = self;
+        let Self { peer, call, deadline, mut permit, .. } = self;
         let must_wait = || peer.link.outbox().unsent() >= defaults::MAX_UNSENT;
         if (outgoing.as_large().is_some() || must_wait()) && !permit.exchange(outgoing.len()) {
             let (service, method) = names(call, &peer);
@@ -123,8 +134,9 @@ impl Task {
                  server's `max_held_per_connection` and `max_held`",
                 outgoing.len()
             );
-            outgoing = Outgoing::error(call.id, &peer, Refusal::new(Reason::BadAnswer, text));
-            outgoing.count(&peer.serving.counters);
+            let refusal = Refusal::new(Reason::BadAnswer, text).of(call.route);
+            outgoing = Outgoing::error(call.id, &peer, refusal);
+            outgoing.count(&peer.serving);
         }
         if let Some(message) = outgoing.as_large() {
             // Past its deadline nobody waits for it: the rest would only use up credit.

@@ -100,12 +100,12 @@ fn foreign(first: u8, serving: &Serving) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::ServerLimits, router::Router};
+    use crate::{gates::LimitPlan, limits::ServerLimits, router::Router};
     use rpc_core::discovery::InstanceId;
 
     #[test]
     fn every_kind_of_caller_gets_what_it_understands() {
-        let router = Router::new(Vec::new()).unwrap();
+        let router = Router::new(Vec::new(), &LimitPlan::default()).unwrap();
         let serving = Serving::new(router, ServerLimits::default(), InstanceId::random());
         assert!(foreign(b'G', &serving).starts_with(b"HTTP/1.1 400"));
         assert_eq!(foreign(0x16, &serving)[0], 0x15);

@@ -253,8 +253,7 @@ impl Inbound {
             return Ok(());
         };
         if !chunked {
-            let body = Body::copy_of(payload);
-            self.dispatcher.run(admitted, body, cx, &mut self.batch);
+            self.run(admitted, Body::copy_of(payload), now, cx);
             return Ok(());
         }
         self.dispatcher.hold(&mut admitted, size);
@@ -272,13 +271,20 @@ impl Inbound {
             let text = "the time for the call passed before all of it had arrived";
             self.refuse(admitted.id(), Refusal::new(Reason::TimePassed, text));
         } else {
-            self.dispatcher.run(admitted, body, cx, &mut self.batch);
+            self.run(admitted, body, now, cx);
+        }
+    }
+
+    fn run(&mut self, admitted: Admitted, body: Body, now: Instant, cx: &mut Context<'_>) {
+        let id = admitted.id();
+        if let Err(refusal) = self.dispatcher.run(admitted, body, now, cx, &mut self.batch) {
+            self.refuse(id, refusal);
         }
     }
 
     fn refuse(&mut self, id: u64, refusal: Refusal) {
         let outgoing = Outgoing::error(id, &self.peer, refusal);
-        outgoing.count(&self.peer.serving.counters);
+        outgoing.count(&self.peer.serving);
         outgoing.put(&mut self.batch);
     }
 }

@@ -17,6 +17,7 @@ mod hostile;
 mod large;
 mod leaving;
 mod limits;
+mod overload;
 mod panics;
 mod selection;
 mod signals;

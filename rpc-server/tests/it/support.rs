@@ -54,6 +54,8 @@ pub trait Lab {
     async fn context(&self, key: String) -> Result<(u64, Option<String>)>;
     /// Fails, and says that the instance is at fault.
     async fn fault(&self) -> Result<(), LabError>;
+    /// Blocks its thread.
+    async fn block(&self, millis: u64) -> Result<()>;
 }
 
 /// What a test sees of the handlers.
@@ -142,6 +144,12 @@ impl Lab for LabService {
     async fn fault(&self) -> Result<(), LabError> {
         CallContext::current().instance_at_fault();
         Err(LabError("broken".into()))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "what bad handlers do")]
+    async fn block(&self, millis: u64) -> Result<()> {
+        std::thread::sleep(Duration::from_millis(millis));
+        Ok(())
     }
 }
 
@@ -337,6 +345,11 @@ pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     timeout(BOUND, wait).await.unwrap_or_else(|_| panic!("not within {BOUND:?}: {what}"));
+}
+
+#[derive(Serialize)]
+pub struct Millis {
+    pub millis: u64,
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,293 @@
+//! Who may enter: the calls of a method and of its service, counted against their limits.
+//!
+//! Entering and leaving cost an atomic each for every limit that applies, and no clock reading: a
+//! call's beginning is the time at which its batch was read, and its end is timed for a sample of
+//! the calls alone.
+
+use super::{
+    Kind, Limit,
+    adaptive::{Adaptive, Sample},
+    latency::Latency,
+    tally::Tally,
+};
+use crate::method_stats::{LatencyStats, LimitStats};
+use rpc_core::transport::lock;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// At most one call in this time is timed.
+const SAMPLE_EVERY: u64 = 100;
+
+/// The limits that apply to one method.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    method: Gate,
+    service: Option<Arc<Gate>>,
+    limited: bool,
+    /// Where the microseconds of the gates begin.
+    epoch: Instant,
+}
+
+/// One limit and the calls that count against it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// `service` or `service/method`.
+    name: String,
+    limit: Limit,
+    /// Calls that may run now.
+    places: AtomicU32,
+    tally: Tally,
+    refused: AtomicU64,
+    next_sample: AtomicU64,
+    /// What the quickest of the latest samples took; 0 while that is not known.
+    quickest: AtomicU64,
+    mean: AtomicU64,
+    estimates: Mutex<Estimates>,
+}
+
+#[derive(Debug)]
+struct Estimates {
+    latency: Latency,
+    adaptive: Option<Adaptive>,
+}
+
+/// A call within its limits. Dropped, it leaves them.
+#[derive(Debug)]
+pub(crate) struct Place {
+    gates: Arc<Gates>,
+    began: u64,
+    /// Whether the method's gate and the service's want to know how long it takes.
+    timed: [bool; 2],
+    answered: bool,
+}
+
+impl Gates {
+    pub(crate) fn new(method: Gate, service: Option<Arc<Gate>>, epoch: Instant) -> Self {
+        let limited = method.is_limited() || service.is_some();
+        Self { method, service, limited, epoch }
+    }
+
+    /// Whether any limit applies.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Whether there would be a place for a call that has this much time left. Asked before its
+    /// body is taken.
+    ///
+    /// # Errors
+    ///
+    /// Which limit is in the way, for people.
+    pub(crate) fn check(&self, left: Duration) -> Result<(), String> {
+        let has_room = |tally: &Tally, places| tally.running() < places;
+        self.method.ask(left, has_room)?;
+        self.service.as_ref().map_or(Ok(()), |service| service.ask(left, has_room))
+    }
+
+    /// Takes a place for a call that was read at `now` and has this much time left.
+    ///
+    /// # Errors
+    ///
+    /// Which limit is in the way, for people.
+    pub(crate) fn enter(self: &Arc<Self>, now: Instant, left: Duration) -> Result<Place, String> {
+        self.method.ask(left, Tally::enter)?;
+        if let Some(service) = &self.service
+            && let Err(text) = service.ask(left, Tally::enter)
+        {
+            self.method.tally.leave(false);
+            return Err(text);
+        }
+        Ok(self.place(now))
+    }
+
+    /// Counts a call of a method without limits.
+    pub(crate) fn count(self: &Arc<Self>, now: Instant) -> Place {
+        self.method.tally.enter(u32::MAX);
+        self.place(now)
+    }
+
+    fn place(self: &Arc<Self>, now: Instant) -> Place {
+        let began = self.micros(now);
+        let timed = [Some(&self.method), self.service.as_deref()]
+            .map(|gate| gate.is_some_and(|gate| gate.wants_sample(began)));
+        Place { gates: Arc::clone(self), began, timed, answered: false }
+    }
+
+    /// The fullest of its limits, in 255ths.
+    pub(crate) fn load(&self) -> u8 {
+        if !self.limited {
+            return 0;
+        }
+        self.service.as_ref().map_or(0, |service| service.load()).max(self.method.load())
+    }
+
+    /// The method's own gate.
+    pub(crate) fn method(&self) -> &Gate {
+        &self.method
+    }
+
+    /// Its service's, if that has a limit.
+    pub(crate) fn service(&self) -> Option<&Gate> {
+        self.service.as_deref()
+    }
+
+    fn micros(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(name: String, limit: Limit) -> Self {
+        let (places, adaptive) = match limit.0 {
+            Kind::None => (u32::MAX, None),
+            Kind::Fixed(calls) => (calls, None),
+            Kind::Adaptive { least, most } => {
+                let adaptive = Adaptive::new(least, most, fastrand::f64());
+                (adaptive.limit(), Some(adaptive))
+            }
+        };
+        Self {
+            name,
+            limit,
+            places: AtomicU32::new(places),
+            tally: Tally::default(),
+            refused: AtomicU64::new(0),
+            next_sample: AtomicU64::new(0),
+            quickest: AtomicU64::new(0),
+            mean: AtomicU64::new(0),
+            estimates: Mutex::new(Estimates { latency: Latency::default(), adaptive }),
+        }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.limit != Limit::none()
+    }
+
+    /// Looks or enters, by `ask`, which is told how many places there are.
+    fn ask(&self, left: Duration, ask: impl FnOnce(&Tally, u32) -> bool) -> Result<(), String> {
+        let limit = self.places.load(Ordering::Relaxed);
+        let quickest = Duration::from_micros(self.quickest.load(Ordering::Relaxed));
+        let places = places(limit, left, quickest);
+        if ask(&self.tally, places) {
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(self.text(limit, (places < limit).then_some((left, quickest))))
+    }
+
+    /// Why a call is refused; `late` if it would have run out of time anyway.
+    fn text(&self, limit: u32, late: Option<(Duration, Duration)>) -> String {
+        let Self { name, tally, .. } = self;
+        let (running, kind) = (tally.running(), self.kind());
+        match late {
+            None => format!(
+                "{name} has reached its limit: {running} calls run, {limit} may ({kind}): call \
+                 another instance, call less at a time, or raise .limit({name:?}, ..)"
+            ),
+            Some((left, quickest)) => format!(
+                "{name} is near its limit: {running} calls run, {limit} may ({kind}), and the last \
+                 places are for calls with time left: this one had {left:?}, of late even the \
+                 quickest took {quickest:?}: call another instance, call less at a time, or give \
+                 calls more time"
+            ),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        if matches!(self.limit.0, Kind::Adaptive { .. }) { "adaptive" } else { "fixed" }
+    }
+
+    fn load(&self) -> u8 {
+        if !self.is_limited() {
+            return 0;
+        }
+        let (running, places) = (self.tally.running(), self.places.load(Ordering::Relaxed));
+        let share = u64::from(running) * 255 / u64::from(places.max(1));
+        u8::try_from(share).unwrap_or(u8::MAX)
+    }
+
+    /// Whether a call that begins now is to be timed.
+    fn wants_sample(&self, now: u64) -> bool {
+        let next = self.next_sample.load(Ordering::Relaxed);
+        let later = now.saturating_add(SAMPLE_EVERY);
+        now >= next
+            && self
+                .next_sample
+                .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// A timed call has ended, but still counts as running.
+    fn sample(&self, at: u64, took: u64, answered: bool) {
+        let (running, total) = self.tally.read();
+        let mut estimates = lock(&self.estimates);
+        estimates.latency.sample(took);
+        self.quickest.store(estimates.latency.quickest().unwrap_or(0), Ordering::Relaxed);
+        self.mean.store(estimates.latency.mean(), Ordering::Relaxed);
+        if let Some(adaptive) = &mut estimates.adaptive {
+            adaptive.sample(Sample { at, took, answered, running, total });
+            self.places.store(adaptive.limit(), Ordering::Relaxed);
+        }
+    }
+
+    /// Calls that run.
+    pub(crate) fn running(&self) -> u32 {
+        self.tally.running()
+    }
+
+    /// The limit and what became of it, if there is one.
+    pub(crate) fn stats(&self) -> Option<LimitStats> {
+        self.is_limited().then(|| LimitStats {
+            running: self.running(),
+            limit: self.places.load(Ordering::Relaxed),
+            adaptive: matches!(self.limit.0, Kind::Adaptive { .. }),
+            refused: self.refused.load(Ordering::Relaxed),
+        })
+    }
+
+    /// What the calls that were timed took, once there were some.
+    pub(crate) fn latency(&self) -> Option<LatencyStats> {
+        let read = |micros: &AtomicU64| Duration::from_micros(micros.load(Ordering::Relaxed));
+        let quickest = read(&self.quickest);
+        (!quickest.is_zero()).then(|| LatencyStats { quickest, mean: read(&self.mean) })
+    }
+}
+
+impl Place {
+    /// The call's handler has ended by itself.
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self { gates, began, timed, answered } = self;
+        let now = if *timed == [false; 2] { *began } else { gates.micros(Instant::now()) };
+        let entered = [Some(&gates.method), gates.service.as_deref()];
+        for (gate, timed) in entered.into_iter().zip(*timed) {
+            let Some(gate) = gate else { continue };
+            if timed {
+                gate.sample(now, now.saturating_sub(*began), *answered);
+            }
+            gate.tally.leave(*answered);
+        }
+    }
+}
+
+/// How many places there are for a call with this much time left. Keeping the last ones of a
+/// resource for those who are worth more is trunk reservation in telephony; refusing what would
+/// run out of time is what bRPC's timeout limiter does, by the average. Here it is by the
+/// quickest, which is above a call's time only when there is hardly a doubt.
+fn places(limit: u32, left: Duration, quickest: Duration) -> u32 {
+    if left < quickest { limit - limit / 4 } else { limit }
+}
+
+#[cfg(test)]
+mod tests;
