@@ -16,12 +16,21 @@ mod task;
 pub(crate) use outlook::{Outlook, Past, outlook};
 pub(crate) use picks::{Pick, Picks, Tried, Wish};
 
-use crate::{endpoint::Endpoint, queue::Queue, shared::Shared, standing::OnChange};
+use crate::{
+    endpoint::Endpoint,
+    pressure::Pressure,
+    queue::{Queue, Waiting},
+    shared::Shared,
+    standing::OnChange,
+};
 use arc_swap::ArcSwap;
 use rpc_core::discovery::{Subscription, View};
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use task::Task;
 use tokio::sync::watch;
@@ -109,6 +118,24 @@ impl Cluster {
     /// Whether the task that keeps the list has ended: nothing will change any more.
     pub(crate) async fn over(&self) {
         self.over.cancelled().await;
+    }
+
+    /// How full it is.
+    pub(crate) fn pressure(&self) -> Pressure {
+        let Waiting { now, since, refused } = self.queue.look();
+        let picks = self.picks.load();
+        let connections = || picks.ready.candidates.iter().flat_map(picks::Candidate::connections);
+        Pressure {
+            service: self.service.to_string(),
+            endpoints: picks.ready.candidates.len(),
+            connections: connections().count(),
+            in_flight: connections().map(|c| c.in_flight()).sum(),
+            capacity: connections().map(|c| c.capacity()).sum(),
+            waiting: now,
+            max_waiting: self.queue.limit(),
+            refused,
+            lasting: since.map_or(Duration::ZERO, |since| since.elapsed()),
+        }
     }
 
     /// Endpoints that take calls now.

@@ -130,9 +130,14 @@ impl Connection {
         self.instance.get().is_some()
     }
 
+    /// How many calls the provider takes at once.
+    pub(crate) fn capacity(&self) -> usize {
+        self.link.credit().peer().max_in_flight as usize
+    }
+
     /// Whether as many calls are in flight as the provider takes.
     pub(crate) fn is_full(&self) -> bool {
-        self.slots.in_flight() >= self.link.credit().peer().max_in_flight as usize
+        self.slots.in_flight() >= self.capacity()
     }
 
     /// Open, but the provider does not answer at the moment.
@@ -143,6 +148,11 @@ impl Connection {
     /// Whether the provider has been asked whether it is in trouble, and has not answered.
     pub(crate) fn is_suspected(&self) -> bool {
         self.vigil.is_suspected()
+    }
+
+    /// Whether anything has come since another connection to the same endpoint broke.
+    pub(crate) fn has_outlived(&self) -> bool {
+        self.vigil.heard_at() >= self.standing.broke()
     }
 
     /// Something speaks against the provider: it is asked to show that it lives.
@@ -388,7 +398,7 @@ impl Connection {
 
     /// Ends the connection. The order matters:
     ///
-    /// 1. the reason is stored, so that whoever is told finds it;
+    /// 1. the reason is stored, so that whoever is told finds it, and that the endpoint is in doubt;
     /// 2. no call is admitted any more, so no attempt starts after the end was seen;
     /// 3. nothing is written any more, so the written position is final;
     /// 4. everybody who waits is told that position, from which each knows whether it has left;
@@ -396,6 +406,9 @@ impl Connection {
     /// 5. the socket goes, and the endpoint learns that it may dial again.
     fn end(&self, why: &str) {
         let _ = self.why.set(Arc::from(why));
+        if !self.is_leaving() && !self.is_retired() {
+            self.standing.connection_broke(now_ms(Instant::now()));
+        }
         self.slots.close();
         let written = self.link.close();
         self.slots.fail_all(if self.stranger.load(Ordering::Relaxed) { 0 } else { written });
@@ -419,8 +432,7 @@ impl Connection {
                 self.standing.endpoint.notify_one();
             }
         }
-        let limit = self.link.credit().peer().max_in_flight as usize;
-        if self.meter.sample(now, self.slots.in_flight(), limit, self.dialer.cores) {
+        if self.meter.sample(now, self.slots.in_flight(), self.capacity(), self.dialer.cores) {
             // There is more than it carries well: perhaps another is needed beside it.
             self.standing.endpoint.notify_one();
         }

@@ -25,17 +25,13 @@ use rpc_core::{
     discovery::{Instance, InstanceId},
     transport::lock,
 };
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
 /// What is known about an address, and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) addr: SocketAddr,
     /// What calls say of it.
     pub(crate) standing: Arc<Standing>,
     known: Mutex<Known>,
@@ -110,7 +106,6 @@ impl Endpoint {
         let now = Instant::now();
         let standing = Arc::new(Standing::new(addr, Arc::clone(changed), Arc::clone(queue)));
         let endpoint = Arc::new(Self {
-            addr,
             standing: Arc::clone(&standing),
             known: Mutex::new(Known {
                 instance,

@@ -32,6 +32,8 @@ mod connection;
 mod timekeeper;
 
 mod queue;
+
+mod pressure;
 mod standing;
 
 mod stats;
@@ -43,6 +45,7 @@ pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use endpoint::EndpointState;
+pub use pressure::Pressure;
 pub use stats::ClientStats;
 
 /// Smallest and largest value of `max_message`, in bytes.

@@ -35,6 +35,8 @@ pub(crate) struct Standing {
     /// Successes since the last fault, counted while faults are on record.
     successes: AtomicU32,
     record: Mutex<Record>,
+    /// When a connection broke last, in ms.
+    broke: AtomicU64,
     /// Tells the task that keeps the endpoint's connections.
     pub(crate) endpoint: OnChange,
     /// Tells the task of the service.
@@ -64,10 +66,21 @@ impl Standing {
             probe_free: AtomicBool::new(false),
             successes: AtomicU32::new(0),
             record: Mutex::default(),
+            broke: AtomicU64::new(0),
             endpoint: OnChange::default(),
             cluster,
             queue,
         }
+    }
+
+    /// One of its connections broke.
+    pub(crate) fn connection_broke(&self, now: u64) {
+        self.broke.store(now, Ordering::Relaxed);
+    }
+
+    /// When one of its connections broke last, in ms; 0: never.
+    pub(crate) fn broke(&self) -> u64 {
+        self.broke.load(Ordering::Relaxed)
     }
 
     /// A call was answered, and not in a way that counts against the endpoint.

@@ -201,14 +201,14 @@ impl Picks {
         }
         if !wish.tried.is_empty() {
             let other = |c: &Connection| wish.may_go_back_to(c);
-            let asked = |c: &Connection| other(c) && c.is_suspected();
             for candidate in &self.ready.candidates {
-                let answers = |c: &Connection| other(c) && !c.is_suspected();
-                if let Some(connection) = candidate.connection(&mut seen, answers) {
+                let lives = |c: &Connection| other(c) && c.has_outlived();
+                if let Some(connection) = candidate.connection(&mut seen, lives) {
                     return Pick::Found(Arc::clone(connection));
                 }
-                // Its answer to a ping is on its way.
-                seen.outdated |= candidate.connections().any(|c| c.is_usable() && asked(c));
+                // They are asked whether they live, and a list follows the answer.
+                seen.outdated |=
+                    candidate.connections().any(|c| c.is_usable() && other(c) && !c.has_outlived());
             }
         }
         match seen {

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::now_ms,
     endpoint::{Endpoint, EndpointState, Listing, Look, Reach, Trust, combine},
+    pressure::Pressure,
     shared::Shared,
     standing::{OnChange, Phase},
 };
@@ -33,6 +34,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How often a subset's size is looked at.
 const SUBSET_REVIEW: Duration = Duration::from_secs(1);
 
+/// People are told at most this often that a service is full.
+const NOTICE_EVERY: Duration = Duration::from_secs(10);
+
 /// Owns the endpoints of a service.
 pub(super) struct Task {
     cluster: Weak<Cluster>,
@@ -51,6 +55,10 @@ pub(super) struct Task {
     /// What makes this client's order its own.
     client: RandomState,
     past: Past,
+    /// Calls that found the line of waiting ones full, as far as that was noticed.
+    refused: u64,
+    /// When people were told last that everything is full.
+    noticed: Option<Instant>,
     /// When to look again, whatever happens.
     next: Option<Instant>,
     _over: DropGuard,
@@ -85,6 +93,8 @@ impl Task {
             publish,
             client: RandomState::new(),
             past: Past::default(),
+            refused: 0,
+            noticed: None,
             next: None,
             _over: over.drop_guard(),
         }
@@ -249,7 +259,8 @@ impl Task {
 
     fn publish(&mut self, seen: Vec<Seen>, now: Instant) {
         let Some(cluster) = self.cluster.upgrade() else { return };
-        if cluster.queue.look().since.is_some() {
+        let full = cluster.queue.look();
+        if full.since.is_some() {
             self.endpoints.values().for_each(|endpoint| endpoint.grow());
         }
         let looks = seen.iter().map(|seen| (seen.addr, &seen.look));
@@ -288,7 +299,22 @@ impl Task {
         roster.view = self.view.clone();
         roster.endpoints = self.endpoints.values().cloned().collect();
         drop(roster);
+        if full.since.is_some() || full.refused > self.refused {
+            self.refused = full.refused;
+            self.notice(&cluster.pressure(), now);
+        }
         self.publish.send_modify(|version| *version += 1);
+    }
+}
+
+impl Task {
+    /// Calls wait for room: the one place from which people are told.
+    fn notice(&mut self, pressure: &Pressure, now: Instant) {
+        let lately = |last: Instant| now.saturating_duration_since(last) < NOTICE_EVERY;
+        if !self.noticed.is_some_and(lately) {
+            self.noticed = Some(now);
+            tracing::warn!(service = %pressure.service, "every connection is full: {pressure}");
+        }
     }
 }
 

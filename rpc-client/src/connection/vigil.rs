@@ -64,6 +64,11 @@ impl Vigil {
         cleared | (self.is_silent() && self.silent.swap(false, Ordering::Relaxed))
     }
 
+    /// When the last byte came.
+    pub(super) fn heard_at(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
     /// Something speaks against the provider: whether it is to be pinged now.
     pub(super) fn suspect(&self, now: u64) -> bool {
         self.suspected.store(true, Ordering::Relaxed);

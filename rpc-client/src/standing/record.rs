@@ -86,11 +86,6 @@ impl Record {
         (self.in_a_row, bad, good + bad)
     }
 
-    /// Times that it was taken out since it last served for long.
-    pub(crate) fn ejections(&self) -> u32 {
-        self.ejections
-    }
-
     /// A fault, after this many `successes`. Says whether the phase has changed.
     pub(crate) fn failed(&mut self, now: u64, successes: u32, cause: Cause) -> bool {
         match self.phase {

@@ -7,4 +7,5 @@ mod endpoints;
 mod large;
 mod moving;
 mod outbox;
+mod pool;
 mod script;
