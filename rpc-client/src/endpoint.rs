@@ -134,15 +134,17 @@ impl Endpoint {
     pub(crate) fn look(&self, now: Instant) -> Look {
         let mut known = lock(&self.known);
         let listing = known.listing(now);
-        let reach = known.reach();
-        let open = |c: &&Arc<Connection>| c.is_usable();
-        let (usable, mut greeting): (Vec<_>, Vec<_>) =
-            known.connections.iter().filter(open).cloned().partition(|c| c.is_greeted());
+        // Each connection is looked at once: what follows must not be of different moments.
+        let glances = known.glances();
+        let reach = known.reach(&glances);
+        let pick = |what: Glance| {
+            let fits = glances.iter().zip(&known.connections).filter(|(is, _)| **is == what);
+            fits.map(|(_, connection)| Arc::clone(connection)).collect::<Vec<_>>()
+        };
+        let usable = pick(Glance::Usable);
         // After a loss a connection is used once its provider has greeted: a listener that is
         // being closed still accepts, and what is sent to it is lost.
-        if known.lost_before {
-            greeting.clear();
-        }
+        let greeting = if known.lost_before { Vec::new() } else { pick(Glance::Greeting) };
         if let Some(answered) = usable.first().and_then(|c| c.instance())
             && known.answered.replace(answered).is_some_and(|before| before != answered)
         {
@@ -154,7 +156,7 @@ impl Endpoint {
             known.lost = now;
         }
         known.reached = reached;
-        let lost = || (known.lost, known.failure());
+        let lost = || (known.lost, known.failure(reach));
         Look {
             listing,
             reach,
@@ -234,6 +236,36 @@ impl Drop for Endpoint {
     }
 }
 
+/// A connection at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Glance {
+    Usable,
+    /// Open; its provider has not said who it is.
+    Greeting,
+    Silent,
+    Leaving,
+    /// Over, or about to be.
+    Closed,
+}
+
+impl Glance {
+    fn at(connection: &Connection) -> Self {
+        if connection.is_ended() {
+            Self::Closed
+        } else if connection.is_leaving() {
+            Self::Leaving
+        } else if !connection.takes_calls() {
+            Self::Closed
+        } else if connection.is_silent() {
+            Self::Silent
+        } else if connection.is_greeted() {
+            Self::Usable
+        } else {
+            Self::Greeting
+        }
+    }
+}
+
 impl Known {
     /// Since when the registry has not listed it.
     fn vanished(&self) -> Option<Instant> {
@@ -253,21 +285,24 @@ impl Known {
         }
     }
 
-    fn reach(&self) -> Reach {
-        let greeted = || self.connections.iter().filter(|c| c.is_greeted());
-        let open = || self.connections.iter().filter(|c| !c.is_ended() && !c.is_leaving());
-        if let Some(connection) = greeted().find(|c| c.is_usable()) {
-            return match (self.instance.id, connection.instance()) {
+    fn glances(&self) -> Vec<Glance> {
+        self.connections.iter().map(|connection| Glance::at(connection)).collect()
+    }
+
+    fn reach(&self, glances: &[Glance]) -> Reach {
+        if let Some(usable) = glances.iter().position(|glance| *glance == Glance::Usable) {
+            return match (self.instance.id, self.connections[usable].instance()) {
                 (Some(listed), Some(answers)) if listed != answers => Reach::Stranger,
                 // A registry may know no instances.
                 _ => Reach::Answers,
             };
         }
-        if open().any(|c| c.is_silent()) {
+        let is = |glance| glances.contains(&glance);
+        if is(Glance::Silent) {
             Reach::Silent
-        } else if open().any(|c| !c.is_greeted()) {
+        } else if is(Glance::Greeting) {
             Reach::Greeting
-        } else if self.connections.iter().any(|c| c.is_leaving() && !c.is_ended()) {
+        } else if is(Glance::Leaving) {
             Reach::Leaves
         } else {
             Reach::Nothing
@@ -275,8 +310,8 @@ impl Known {
     }
 
     /// Why no call can be put on it.
-    fn failure(&self) -> Arc<str> {
-        match self.reach() {
+    fn failure(&self, reach: Reach) -> Arc<str> {
+        match reach {
             Reach::Greeting => Arc::from("connected, not greeted yet"),
             Reach::Leaves => Arc::from("the provider leaves"),
             _ => match self.connections.iter().find(|c| c.is_ended()) {

@@ -123,8 +123,8 @@ impl Keeper {
         let mut known = lock(&endpoint.known);
         let before = known.connections.len();
         let mut next = None;
+        self.leave(&mut known, now);
         let broken = self.take_out(&mut known, now, &mut next);
-        self.leave(&mut known);
         let trouble = self.suspect(&known, broken > 0, now);
         shrink(&mut known, now);
         if let Some(pause) = known.pool.next() {
@@ -186,27 +186,40 @@ impl Keeper {
         }
         known.lost_before = true;
         known.failure = connection.why();
-        let (greeted, leaving) = (connection.is_greeted(), connection.is_leaving());
-        let settled = greeted && now.saturating_duration_since(connection.began()) > SETTLED;
-        if settled {
-            self.backoff = Backoff::new();
-        }
-        if settled && !leaving {
+        if self.settled(connection, now) {
             // Most likely only the connection was lost.
             self.dial_at = now;
         } else {
             self.pause();
         }
-        greeted && !leaving
+        connection.is_greeted()
     }
 
-    /// Notes that the provider leaves. Another may come in its place.
-    fn leave(&mut self, known: &mut Known) {
-        let leaving = known.connections.iter().find(|c| c.is_leaving()).and_then(|c| c.instance());
-        if leaving.is_some() && leaving != known.left {
-            known.left = leaving;
-            self.pause();
+    /// Notes that the provider leaves: its connections close when their last calls have ended.
+    /// Another provider may come in its place.
+    fn leave(&mut self, known: &mut Known, now: Instant) {
+        let leaves = |c: &&Arc<Connection>| c.is_leaving() && !c.is_retired();
+        let leaving: Vec<_> = known.connections.iter().filter(leaves).cloned().collect();
+        for connection in leaving {
+            if known.left.is_none() || known.left != connection.instance() {
+                known.left = connection.instance();
+                known.lost_before = true;
+                known.failure = connection.why();
+                self.settled(&connection, now);
+                self.pause();
+            }
+            connection.retire();
         }
+    }
+
+    /// Whether a connection has served for a while: then the next is dialled without much ado.
+    fn settled(&mut self, connection: &Connection, now: Instant) -> bool {
+        let lived = now.saturating_duration_since(connection.began());
+        let settled = connection.is_greeted() && lived > SETTLED;
+        if settled {
+            self.backoff = Backoff::new();
+        }
+        settled
     }
 
     /// When one connection is in trouble, the others are asked whether they are, too. Says whether
