@@ -245,11 +245,14 @@ impl Keeper {
             self.dial_at = now;
         }
         let open = known.connections.iter().filter(|c| c.takes_calls());
+        // One that is about to end is waited for: how it has ended decides about the pause.
+        let ending =
+            known.connections.iter().any(|c| !c.takes_calls() && !c.is_retired() && !c.is_ended());
         // One that nobody answers on is enough to find out.
         let answers = known.connections.iter().any(|c| c.is_usable() && c.is_greeted());
         let wanted = if answers { known.pool.wanted() } else { 1 };
         // What the registry does not list is not dialled, only kept.
-        let may = known.vanished().is_none() && self.dialling.is_none();
+        let may = known.vanished().is_none() && self.dialling.is_none() && !ending;
         if !may || open.count() >= wanted {
             return false;
         }
