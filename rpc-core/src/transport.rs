@@ -15,7 +15,7 @@ mod outbox;
 mod read_buffer;
 mod socket;
 
-pub use assembly::{Assembly, Progress};
+pub use assembly::{Assembly, Progress, Room};
 pub use body::Body;
 pub use credit::{BodyWindow, CreditError, SendCredit, Taken};
 pub use delay::DelayMeter;

@@ -170,7 +170,7 @@ impl Reader {
                 }
                 Ok(Handled::All(frames)) => {
                     self.begun = match self.begun {
-                        _ if self.buffer.data().is_empty() => None,
+                        _ if self.is_between_frames() => None,
                         Some(begun) if frames == 0 => Some(begun),
                         _ => Some(now),
                     };
@@ -185,6 +185,10 @@ impl Reader {
         }
     }
 
+    fn is_between_frames(&self) -> bool {
+        self.buffer.data().is_empty() && !self.inbound.is_within_piece()
+    }
+
     /// Waits for more to do. Every arm is cancel-safe: reading loses nothing, a timer and the
     /// others are states. Biased, so that a stop is not put off by a peer that keeps sending.
     async fn next(&mut self) -> Event {
@@ -192,12 +196,13 @@ impl Reader {
             self.look = Some(Box::pin(sleep(LOOK)));
         }
         let Self { peer, buffer, look, inbound, .. } = self;
+        let is_over = inbound.is_over();
         tokio::select! {
             biased;
             () = peer.stop.cancelled() => Event::Stop,
-            read = peer.link.read(buffer) => Event::Read(matches!(read, Ok(1..))),
+            read = peer.link.read_piece(buffer, inbound.room()) => Event::Read(matches!(read, Ok(1..))),
             () = due(look) => Event::Look,
-            () = peer.tasks.wait(), if inbound.is_over() => Event::Answered,
+            () = peer.tasks.wait(), if is_over => Event::Answered,
         }
     }
 

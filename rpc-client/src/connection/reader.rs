@@ -6,8 +6,8 @@ use rpc_core::{
     RpcError, defaults,
     transport::{Assembly, Body, Progress, ReadBuffer},
     wire::{
-        Header, Kind, Limits, PrefaceError, ProtocolError, Reason, flag, next_frame, put_close,
-        put_error, put_signal, read_close, read_preface, read_total,
+        HEADER, Header, Kind, Limits, PrefaceError, ProtocolError, Reason, flag, next_header,
+        put_close, put_error, put_signal, read_close, read_preface, read_total,
     },
 };
 use std::{
@@ -20,6 +20,9 @@ use tokio::time::{Instant, timeout};
 
 /// How long a connection that must end waits for its reason to be written.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Bytes of the total that leads the first piece of a large body.
+const TOTAL: usize = 4;
 
 /// Reads until the connection ends, then ends it for everybody.
 ///
@@ -119,9 +122,10 @@ impl Reader {
 
     /// Reads once; `false` at the end of the stream.
     async fn fill(&mut self) -> io::Result<bool> {
-        let count = self.connection.link.read(&mut self.buffer).await?;
-        if self.connection.vigil.heard(now_ms(Instant::now())) {
-            self.connection.standing.endpoint.notify_one();
+        let Self { connection, buffer, assembly, .. } = self;
+        let count = connection.link.read_piece(buffer, assembly.room()).await?;
+        if connection.vigil.heard(now_ms(Instant::now())) {
+            connection.standing.endpoint.notify_one();
         }
         Ok(count > 0)
     }
@@ -144,32 +148,62 @@ impl Reader {
         Ok(true)
     }
 
-    /// Takes every whole frame that is there.
+    /// Takes every whole frame that is there, and what there is of a piece.
     fn parse(&mut self) -> Result<(), ProtocolError> {
-        let mut at = 0;
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let result = loop {
-            match next_frame(&buffer.data()[at..]) {
-                Ok(Some((header, payload, length))) => {
-                    at += length;
-                    if let Err(e) = self.frame(header, payload) {
-                        break Err(e);
-                    }
-                }
-                Ok(None) => break Ok(()),
+            match self.next(&mut buffer) {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
                 Err(e) => break Err(e),
             }
         };
         self.buffer = buffer;
-        self.buffer.consume(at);
         result
+    }
+
+    /// Takes one frame, or the beginning or the rest of one with a piece; `false` when more must be
+    /// read first.
+    fn next(&mut self, buffer: &mut ReadBuffer) -> Result<bool, ProtocolError> {
+        self.assembly.take(buffer);
+        if self.assembly.is_waiting() {
+            return Ok(false);
+        }
+        if let Some(Progress::Complete(header, body)) = self.assembly.settle(&mut self.out) {
+            self.connection.meter.carried(body.len());
+            self.answer(header, body);
+        }
+        let Some((header, length)) = next_header(buffer.data())? else { return Ok(false) };
+        let payload = &buffer.data()[HEADER..];
+        let payload = &payload[..length.min(payload.len())];
+        let is_whole = payload.len() == length;
+        let taken = match header.kind {
+            Kind::Data => {
+                self.data(header.id, length)?;
+                0
+            }
+            Kind::Reply | Kind::AppError if header.flags & flag::CHUNKED != 0 => {
+                if !is_whole && payload.len() < TOTAL {
+                    return Ok(false);
+                }
+                let total = read_total(&mut &*payload)?;
+                self.begin(header, total, length - TOTAL)?;
+                TOTAL
+            }
+            _ if !is_whole => return Ok(false),
+            _ => {
+                self.frame(header, payload)?;
+                length
+            }
+        };
+        buffer.consume(HEADER + taken);
+        Ok(true)
     }
 
     fn frame(&mut self, header: Header, mut payload: &[u8]) -> Result<(), ProtocolError> {
         match header.kind {
-            Kind::Reply | Kind::AppError if header.flags & flag::CHUNKED != 0 => {
-                let total = read_total(&mut payload)?;
-                self.begin(header, total, payload)
+            Kind::Reply | Kind::AppError if payload.len() > defaults::SMALL_BODY as usize => {
+                Err(ProtocolError("a large body that does not come in pieces"))
             }
             Kind::Reply | Kind::AppError | Kind::Error => {
                 if !self.assembly.is_empty() {
@@ -178,7 +212,6 @@ impl Reader {
                 self.answer(header, Body::copy_of(payload));
                 Ok(())
             }
-            Kind::Data => self.data(header.id, payload),
             Kind::Credit => {
                 let bytes = read_total(&mut payload)?;
                 self.connection.link.credit().grant(header.id, bytes)
@@ -200,7 +233,8 @@ impl Reader {
                 self.farewell = Some(read_close(payload));
                 Ok(())
             }
-            Kind::Pong | Kind::Skipped => Ok(()),
+            // Data is taken piece by piece.
+            Kind::Pong | Kind::Skipped | Kind::Data => Ok(()),
             Kind::Request | Kind::Cancel | Kind::Left => {
                 Err(ProtocolError("a server sent a frame that only clients send"))
             }
@@ -208,18 +242,15 @@ impl Reader {
     }
 
     /// The first piece of a large reply. One that nobody waits for only gives its credit back.
-    fn begin(&mut self, header: Header, total: u32, piece: &[u8]) -> Result<(), ProtocolError> {
-        let wanted = self.connection.slots.is_waiting(header.id);
-        let progress = if wanted && total <= self.max_message {
-            self.assembly.begin(header.id, header, total, piece, &mut self.out)?
-        } else {
-            self.assembly.data(header.id, piece, &mut self.out)?
-        };
-        if wanted && total > self.max_message {
-            self.too_large(header, total);
+    fn begin(&mut self, header: Header, total: u32, length: usize) -> Result<(), ProtocolError> {
+        if !self.connection.slots.is_waiting(header.id) {
+            return self.assembly.data(header.id, length);
         }
-        self.progress(progress);
-        Ok(())
+        if total > self.max_message {
+            self.too_large(header, total);
+            return self.assembly.data(header.id, length);
+        }
+        self.assembly.begin(header.id, header, total, length)
     }
 
     /// A reply beyond what this client has announced: an error to its call alone.
@@ -235,20 +266,11 @@ impl Reader {
         put_signal(&mut self.out, Kind::Cancel, header.id);
     }
 
-    fn data(&mut self, id: u64, piece: &[u8]) -> Result<(), ProtocolError> {
+    fn data(&mut self, id: u64, length: usize) -> Result<(), ProtocolError> {
         if !self.connection.slots.is_waiting(id) {
             self.assembly.forget(id);
         }
-        let progress = self.assembly.data(id, piece, &mut self.out)?;
-        self.progress(progress);
-        Ok(())
-    }
-
-    fn progress(&mut self, progress: Progress<Header>) {
-        if let Progress::Complete(header, body) = progress {
-            self.connection.meter.carried(body.len());
-            self.answer(header, body);
-        }
+        self.assembly.data(id, length)
     }
 
     fn answer(&mut self, header: Header, body: Body) {
@@ -264,7 +286,10 @@ mod tests {
         connection::Dialer, queue::Queue, standing::Standing, stats::Counters,
         timekeeper::Timekeeper,
     };
-    use rpc_core::transport::{Link, Network};
+    use rpc_core::{
+        transport::{Link, Network},
+        wire::put_frame,
+    };
     use std::time::Duration;
     use tokio::net::TcpListener;
     use tokio_util::task::TaskTracker;
@@ -287,9 +312,24 @@ mod tests {
         Reader::new(Arc::new(connection), Limits::default())
     }
 
-    fn chunked(id: u64, total: u32) -> (Header, Vec<u8>) {
+    /// The first piece of a reply of 1 MiB.
+    fn first_piece(reader: &mut Reader, id: u64) {
+        let mut frame = Vec::new();
         let header = Header { kind: Kind::Reply, flags: flag::CHUNKED, aux: 0, id };
-        (header, [&total.to_le_bytes()[..], &[0; 1000]].concat())
+        put_frame(&mut frame, header, |out| {
+            out.extend_from_slice(&(1u32 << 20).to_le_bytes());
+            out.resize(out.len() + 1000, 0);
+        });
+        receive(reader, &frame).unwrap();
+    }
+
+    fn receive(reader: &mut Reader, bytes: &[u8]) -> Result<(), ProtocolError> {
+        for bytes in bytes.chunks(1000) {
+            reader.buffer.room()[..bytes.len()].copy_from_slice(bytes);
+            reader.buffer.filled(bytes.len());
+            reader.parse()?;
+        }
+        Ok(())
     }
 
     #[tokio::test]
@@ -301,8 +341,7 @@ mod tests {
             .map(|_| {
                 let mut waiter = connection.admit(deadline, false).unwrap();
                 waiter.all_sent(0);
-                let (header, payload) = chunked(waiter.id(), 1 << 20);
-                reader.frame(header, &payload).unwrap();
+                first_piece(&mut reader, waiter.id());
                 waiter
             })
             .collect();
@@ -319,9 +358,25 @@ mod tests {
         let connection = Arc::clone(&reader.connection);
         let deadline = Instant::now() + Duration::from_secs(10);
         let waiter = connection.admit(deadline, false).unwrap();
-        let (header, payload) = chunked(waiter.id(), 1 << 20);
-        reader.frame(header, &payload).unwrap();
-        reader.frame(Header { flags: 0, ..header }, &[0xc0]).unwrap();
+        first_piece(&mut reader, waiter.id());
+        assert!(reader.assembly.contains(waiter.id()));
+        let mut second = Vec::new();
+        let header = Header { kind: Kind::Reply, flags: 0, aux: 0, id: waiter.id() };
+        put_frame(&mut second, header, |out| out.push(0xc0));
+        receive(&mut reader, &second).unwrap();
         assert!(reader.assembly.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_large_reply_in_one_frame_ends_the_connection() {
+        for kind in [Kind::Reply, Kind::AppError] {
+            for (length, is_fine) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
+                let mut frame = Vec::new();
+                put_frame(&mut frame, Header { kind, flags: 0, aux: 0, id: 1 }, |out| {
+                    out.resize(out.len() + length, 0);
+                });
+                assert_eq!(receive(&mut reader().await, &frame).is_ok(), is_fine, "{length}");
+            }
+        }
     }
 }

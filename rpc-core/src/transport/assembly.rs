@@ -1,17 +1,23 @@
 //! Large bodies that arrive in pieces, and the credit given for them.
 
-use super::Body;
+use super::{Body, ReadBuffer};
 use crate::wire::{Limits, ProtocolError, put_credit};
 use std::collections::HashMap;
 
 /// The large bodies that a connection is receiving, by call id.
 ///
-/// Memory is taken as bytes arrive, never for a length that is only declared. Credit goes back as
-/// soon as bytes are taken; what belongs to no body any more still gets its connection credit.
+/// A piece is opened by its header: [`begin`](Self::begin), [`data`](Self::data). Its bytes are
+/// then [taken](Self::take) from what was read, or read straight to [where they stay](Self::room),
+/// and it ends when it is [settled](Self::settle).
+///
+/// Memory is taken as bytes arrive, never for a length that is only declared. Credit goes back
+/// with the end of a piece; what belongs to no body any more still gets its connection credit.
 #[derive(Debug)]
 pub struct Assembly<T> {
     limits: Limits,
     parts: HashMap<u64, Part<T>>,
+    /// The piece that is arriving.
+    open: Option<Piece>,
     /// Bytes received that the connection has no new credit for yet.
     owed: u32,
 }
@@ -20,8 +26,17 @@ pub struct Assembly<T> {
 struct Part<T> {
     what: T,
     total: usize,
-    bytes: Vec<u8>,
+    bytes: Body,
+    /// Bytes received that the body has no new credit for yet.
     owed: u32,
+}
+
+#[derive(Debug)]
+struct Piece {
+    id: u64,
+    length: u32,
+    /// Bytes of it that have not come yet.
+    left: usize,
 }
 
 /// What a piece did.
@@ -33,13 +48,25 @@ pub enum Progress<T> {
     Complete(T, Body),
 }
 
+/// Where the rest of a piece is to be read to.
+#[derive(Debug)]
+pub struct Room<'a> {
+    pub(super) bytes: &'a mut Vec<u8>,
+    pub(super) left: &'a mut usize,
+}
+
+impl Room<'_> {
+    /// Bytes behind the piece that are read with it: the next frame's header, and what is as small.
+    pub(super) const BEYOND: usize = 512;
+}
+
 impl<T> Assembly<T> {
     /// An assembly that gives the credit that `limits` announced.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, parts: HashMap::new(), owed: 0 }
+        Self { limits, parts: HashMap::new(), open: None, owed: 0 }
     }
 
-    /// The first piece of a body of `total` bytes. Grants that are due are appended to `out`.
+    /// Opens the first piece, of `length` bytes, of a body of `total` bytes.
     ///
     /// # Errors
     ///
@@ -49,51 +76,85 @@ impl<T> Assembly<T> {
         id: u64,
         what: T,
         total: u32,
-        piece: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Progress<T>, ProtocolError> {
+        length: usize,
+    ) -> Result<(), ProtocolError> {
         if self.parts.contains_key(&id) {
             return Err(ProtocolError("two bodies with one call id"));
         }
-        let part = Part { what, total: total as usize, bytes: Vec::new(), owed: 0 };
+        let part = Part { what, total: total as usize, bytes: Body::new(), owed: 0 };
         self.parts.insert(id, part);
-        self.data(id, piece, out)
+        self.data(id, length)
     }
 
-    /// Another piece. One that belongs to no body is dropped, its credit given back.
+    /// Opens another piece, of `length` bytes. One that belongs to no body is dropped as it comes,
+    /// its credit given back.
     ///
     /// # Errors
     ///
     /// As [`begin`](Self::begin).
-    pub fn data(
-        &mut self,
-        id: u64,
-        piece: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Progress<T>, ProtocolError> {
-        let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-        self.settle_connection(length, out)?;
-        let Some(part) = self.parts.get_mut(&id) else { return Ok(Progress::More) };
-        if part.bytes.len() + piece.len() > part.total {
-            return Err(ProtocolError("a body is longer than was said"));
+    pub fn data(&mut self, id: u64, length: usize) -> Result<(), ProtocolError> {
+        let credit = u32::try_from(length).unwrap_or(u32::MAX);
+        if self.owed.saturating_add(credit) > self.limits.credit_per_connection {
+            return Err(ProtocolError("more large bodies than the connection's credit"));
         }
-        part.owed += length;
-        if part.owed > self.limits.credit_per_body {
-            return Err(ProtocolError("more of a body than its credit"));
-        }
-        if part.bytes.is_empty() {
-            // Room for what may come without further credit, not for what is only declared.
-            part.bytes.reserve_exact(part.total.min(self.limits.credit_per_body as usize));
-        }
-        part.bytes.extend_from_slice(piece);
-        if part.bytes.len() == part.total {
-            if let Some(part) = self.parts.remove(&id) {
-                return Ok(Progress::Complete(part.what, part.bytes.into()));
+        if let Some(part) = self.parts.get_mut(&id) {
+            if length > part.total - part.bytes.len() {
+                return Err(ProtocolError("a body is longer than was said"));
             }
-        } else if part.owed >= self.limits.credit_per_body / 4 {
-            put_credit(out, id, std::mem::take(&mut part.owed));
+            if part.owed.saturating_add(credit) > self.limits.credit_per_body {
+                return Err(ProtocolError("more of a body than its credit"));
+            }
+            part.reserve(length, self.limits.credit_per_body as usize);
         }
-        Ok(Progress::More)
+        self.open = Some(Piece { id, length: credit, left: length });
+        Ok(())
+    }
+
+    /// Takes what has come of the open piece from `buffer`, if there is one.
+    pub fn take(&mut self, buffer: &mut ReadBuffer) {
+        let Some(piece) = &mut self.open else { return };
+        let count = piece.left.min(buffer.data().len());
+        if let Some(part) = self.parts.get_mut(&piece.id) {
+            part.bytes.buffer().extend_from_slice(&buffer.data()[..count]);
+        }
+        piece.left -= count;
+        buffer.consume_piece(count);
+    }
+
+    /// Where the rest of the open piece is to be read to. `None` when there is none, or nobody
+    /// wants it.
+    pub fn room(&mut self) -> Option<Room<'_>> {
+        let piece = self.open.as_mut().filter(|piece| piece.left > 0)?;
+        let part = self.parts.get_mut(&piece.id)?;
+        Some(Room { bytes: part.bytes.buffer(), left: &mut piece.left })
+    }
+
+    /// Whether more of the open piece is still to come.
+    pub fn is_waiting(&self) -> bool {
+        self.open.as_ref().is_some_and(|piece| piece.left > 0)
+    }
+
+    /// Ends the open piece when all of it is there, and says what it did. Grants that are due are
+    /// appended to `out`.
+    pub fn settle(&mut self, out: &mut Vec<u8>) -> Option<Progress<T>> {
+        let piece = self.open.take_if(|piece| piece.left == 0)?;
+        self.owed += piece.length;
+        if self.owed >= self.limits.credit_per_connection / 4 {
+            put_credit(out, 0, std::mem::take(&mut self.owed));
+        }
+        let Some(part) = self.parts.get_mut(&piece.id) else { return Some(Progress::More) };
+        part.owed += piece.length;
+        let rest = part.total - part.bytes.len();
+        if rest == 0 {
+            let part = self.parts.remove(&piece.id)?;
+            return Some(Progress::Complete(part.what, part.bytes));
+        }
+        // A rest that the sender has the credit for already needs no more of it.
+        let enough = rest <= (self.limits.credit_per_body - part.owed) as usize;
+        if !enough && part.owed >= self.limits.credit_per_body / 4 {
+            put_credit(out, piece.id, std::mem::take(&mut part.owed));
+        }
+        Some(Progress::More)
     }
 
     /// Drops what has arrived of a body; the rest of it will be thrown away.
@@ -115,73 +176,20 @@ impl<T> Assembly<T> {
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
+}
 
-    fn settle_connection(&mut self, length: u32, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        self.owed += length;
-        if self.owed > self.limits.credit_per_connection {
-            return Err(ProtocolError("more large bodies than the connection's credit"));
+impl<T> Part<T> {
+    /// Room for a piece, and for what is read with it. Never for what is only declared beyond the
+    /// credit that was given for it.
+    fn reserve(&mut self, length: usize, credit: usize) {
+        let (total, bytes) = (self.total, self.bytes.buffer());
+        let needed = length + Room::BEYOND;
+        if bytes.capacity() - bytes.len() < needed {
+            let doubled = credit.max(2 * bytes.capacity()).min(total + Room::BEYOND);
+            bytes.reserve_exact(needed.max(doubled.saturating_sub(bytes.len())));
         }
-        if self.owed >= self.limits.credit_per_connection / 4 {
-            put_credit(out, 0, std::mem::take(&mut self.owed));
-        }
-        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::{BASE_LIMITS, Kind, next_frame};
-
-    fn credits(mut out: &[u8]) -> Vec<(u64, u32)> {
-        let mut seen = Vec::new();
-        while let Some((header, payload, length)) = next_frame(out).unwrap() {
-            assert_eq!(header.kind, Kind::Credit);
-            seen.push((header.id, u32::from_le_bytes(payload.try_into().unwrap())));
-            out = &out[length..];
-        }
-        seen
-    }
-
-    #[test]
-    fn pieces_become_a_body_and_credit_goes_back_by_quarters() {
-        let mut assembly = Assembly::new(BASE_LIMITS);
-        let mut out = Vec::new();
-        let piece = vec![7; 16 * 1024];
-        assert!(matches!(assembly.begin(5, "x", 40_000, &piece, &mut out), Ok(Progress::More)));
-        assert!(matches!(assembly.data(5, &piece, &mut out), Ok(Progress::More)));
-        let rest = &piece[..40_000 - 2 * 16 * 1024];
-        let Ok(Progress::Complete("x", body)) = assembly.data(5, rest, &mut out) else { panic!() };
-        assert_eq!(body.len(), 40_000);
-        assert_eq!(credits(&out), [(5, 16 * 1024), (5, 16 * 1024)]);
-        assert!(assembly.is_empty());
-    }
-
-    #[test]
-    fn pieces_of_nothing_give_the_connection_its_credit_back() {
-        let mut assembly = Assembly::<()>::new(BASE_LIMITS);
-        let mut out = Vec::new();
-        for _ in 0..4 {
-            assembly.data(9, &[0; 16 * 1024], &mut out).unwrap();
-        }
-        assert_eq!(credits(&out), [(0, 64 * 1024)]);
-    }
-
-    #[test]
-    fn a_sender_without_credit_or_beyond_the_total_is_refused() {
-        let mut assembly = Assembly::new(BASE_LIMITS);
-        let out = &mut Vec::new();
-        assert!(assembly.begin(1, (), 10, &[0; 11], out).is_err());
-        assert!(assembly.begin(2, (), 1 << 20, &vec![0; 64 * 1024 + 1], out).is_err());
-        let mut assembly = Assembly::new(BASE_LIMITS);
-        assembly.begin(3, (), 10, &[0; 1], out).unwrap();
-        assert!(assembly.begin(3, (), 10, &[0; 1], out).is_err(), "the id is in use");
-    }
-
-    #[test]
-    fn a_declared_length_takes_no_memory() {
-        let mut assembly = Assembly::new(Limits::default());
-        assembly.begin(1, (), u32::MAX, &[0], &mut Vec::new()).unwrap();
-        assert!(assembly.parts[&1].bytes.capacity() <= 256 * 1024);
-    }
-}
+mod tests;

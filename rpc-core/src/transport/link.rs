@@ -1,6 +1,6 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, ReadBuffer, SendCredit, Socket};
+use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
 use crate::{
     defaults,
     wire::{Header, Kind, flag, put_frame},
@@ -63,15 +63,48 @@ impl Link {
     ///
     /// Cancel safe: dropped while it waits, nothing was read.
     pub async fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        self.read_piece(buffer, None).await
+    }
+
+    /// The same; what belongs to the piece of a large body that is arriving is read straight to
+    /// where it stays. Then nothing may wait in `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// The socket's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped while it waits, nothing was read.
+    pub async fn read_piece(
+        &self,
+        buffer: &mut ReadBuffer,
+        mut piece: Option<Room<'_>>,
+    ) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;
-            let count = match self.stream.try_read(buffer.room()) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                read => read?,
+            let read = match &mut piece {
+                Some(piece) => self.read_into(piece, buffer),
+                None => self.stream.try_read(buffer.room()).inspect(|count| buffer.filled(*count)),
             };
-            buffer.filled(count);
-            return Ok(count);
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
         }
+    }
+
+    /// Reads once, to behind what has come of a piece and past its end; what follows it goes on to
+    /// `buffer`.
+    fn read_into(&self, piece: &mut Room<'_>, buffer: &mut ReadBuffer) -> io::Result<usize> {
+        let before = piece.bytes.len();
+        let room = (*piece.left + Room::BEYOND).min(piece.bytes.capacity() - before);
+        let count = self.stream.try_read_more(piece.bytes, room)?;
+        let taken = count.min(*piece.left);
+        *piece.left -= taken;
+        buffer.passed(taken, &piece.bytes[before + taken..]);
+        piece.bytes.truncate(before + taken);
+        Ok(count)
     }
 
     /// The bytes to send.

@@ -1,10 +1,11 @@
 //! What a connection is made of below: TCP, or whatever stands in for it in a test.
 
 use crate::{defaults, future::BoxFuture};
+use bytes::BufMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt,
-    io::{self, IoSliceMut, Read},
+    io::{self, Read},
     net::Shutdown,
     time::Duration,
 };
@@ -131,20 +132,23 @@ impl Socket {
         }
     }
 
-    /// Reads what is there into one room after the other; 0 at the end of the stream.
+    /// Reads what is there to behind `bytes`, at most `most` bytes; 0 at the end of the stream. The
+    /// memory need not have been filled before.
     ///
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
-    pub fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    pub fn try_read_more(&self, bytes: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp(stream) => {
-                let length = rooms.iter().map(|room| room.len()).sum();
-                read_tcp(stream, length, || (&*SockRef::from(stream)).read_vectored(rooms))
+                read_tcp(stream, most, || stream.try_read_buf(&mut bytes.limit(most)))
             }
             Kind::Other(stream) => {
-                let first = rooms.iter_mut().find(|room| !room.is_empty());
-                first.map_or(Ok(0), |room| stream.try_read(room))
+                let before = bytes.len();
+                bytes.resize(before + most, 0);
+                let read = stream.try_read(&mut bytes[before..]);
+                bytes.truncate(before + *read.as_ref().unwrap_or(&0));
+                read
             }
         }
     }

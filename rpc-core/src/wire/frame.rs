@@ -141,24 +141,36 @@ pub type WholeFrame<'a> = (Header, &'a [u8], usize);
 ///
 /// # Errors
 ///
+/// As [`next_header`].
+#[inline]
+pub fn next_frame(bytes: &[u8]) -> Result<Option<WholeFrame<'_>>, ProtocolError> {
+    let Some((header, length)) = next_header(bytes)? else { return Ok(None) };
+    let end = HEADER + length;
+    Ok(bytes.get(HEADER..end).map(|payload| (header, payload, end)))
+}
+
+/// The header of the first frame of `bytes` and the length of its payload, which need not be there
+/// yet. `None` when the header is not complete.
+///
+/// # Errors
+///
 /// A length out of range, which is refused before a byte is allocated, or a kind that must be
 /// understood and is not.
 #[inline]
-pub fn next_frame(bytes: &[u8]) -> Result<Option<WholeFrame<'_>>, ProtocolError> {
+pub fn next_header(bytes: &[u8]) -> Result<Option<(Header, usize)>, ProtocolError> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let length = u32::from_le_bytes(*length);
     if !(12..=MAX_FRAME).contains(&length) {
         return Err(ProtocolError("a frame's length is out of range"));
     }
-    let Some(frame) = rest.get(..length as usize) else { return Ok(None) };
-    let Some((head, payload)) = frame.split_first_chunk::<12>() else { return Ok(None) };
+    let Some(head) = rest.first_chunk::<12>() else { return Ok(None) };
     let [kind, flags, aux0, aux1, id @ ..] = *head;
     let Some(kind) = Kind::from_wire(kind) else {
         return Err(ProtocolError("a frame of an unknown kind that must be understood"));
     };
     let header =
         Header { kind, flags, aux: u16::from_le_bytes([aux0, aux1]), id: u64::from_le_bytes(id) };
-    Ok(Some((header, payload, 4 + length as usize)))
+    Ok(Some((header, length as usize - 12)))
 }
 
 /// Appends a frame whose payload `fill` writes.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// Largest metadata section, in bytes.
 pub const MAX_METADATA: usize = 16 * 1024;
 
+/// Bytes of a head without trace and metadata.
+const FIXED: usize = 20;
+
 /// Entry flag: calls that the handler makes carry the entry on.
 const PROPAGATES: u8 = 0x01;
 
@@ -51,6 +54,17 @@ impl RequestHead {
     #[inline]
     pub fn read<'a>(flags: u8, payload: &mut &'a [u8]) -> Result<(Self, &'a [u8]), ProtocolError> {
         read(flags, payload).ok_or(ProtocolError("a request's head is too short"))
+    }
+
+    /// Bytes of the head and the metadata section at the front of `payload`, of which the rest may
+    /// not be there yet. `None` while that cannot be told.
+    pub fn length(flags: u8, payload: &[u8]) -> Option<usize> {
+        let fixed = if flags & flag::TRACE == 0 { FIXED } else { FIXED + 16 };
+        if flags & flag::METADATA == 0 {
+            return Some(fixed);
+        }
+        let section = u16::from_le_bytes(*payload.get(fixed..)?.first_chunk()?);
+        Some(fixed + 2 + usize::from(section))
     }
 }
 

@@ -8,10 +8,10 @@ use crate::{
 };
 use rpc_core::{
     defaults,
-    transport::{Assembly, Body, Progress, ReadBuffer},
+    transport::{Assembly, Body, Progress, ReadBuffer, Room},
     wire::{
-        Header, Kind, ProtocolError, Reason, RequestHead, flag, next_frame, put_signal, read_close,
-        read_total,
+        HEADER, Header, Kind, ProtocolError, Reason, RequestHead, flag, next_frame, next_header,
+        put_signal, read_close, read_total,
     },
 };
 use std::{collections::VecDeque, sync::Arc, task::Context};
@@ -22,6 +22,9 @@ const BATCH_BYTES: usize = 2 * defaults::CHUNK as usize;
 /// A batch buffer that has grown beyond this is not kept.
 const KEPT_BYTES: usize = 4 * BATCH_BYTES;
 
+/// Bytes of the total that leads the first piece of a large body.
+const TOTAL: usize = 4;
+
 /// Handles the frames of one connection; the reader owns it.
 #[derive(Debug)]
 pub(super) struct Inbound {
@@ -30,8 +33,7 @@ pub(super) struct Inbound {
     assembly: Assembly<Admitted>,
     /// The answers of one read: they leave in one write.
     batch: Vec<u8>,
-    /// Position in the stream of the next frame to handle, and up to where cancels were looked for.
-    position: u64,
+    /// Up to which position in the stream cancels were looked for.
     looked: u64,
     /// Calls that are cancelled further on in what was read, with the position of the cancel.
     cancelled: VecDeque<(u64, u64)>,
@@ -70,14 +72,14 @@ impl Inbound {
             peer,
             assembly,
             batch: Vec::new(),
-            position: 0,
             looked: 0,
             cancelled: VecDeque::new(),
             left: false,
         }
     }
 
-    /// Handles the whole frames that wait in `buffer`, which was filled at `now`.
+    /// Handles the whole frames that wait in `buffer`, which was filled at `now`, and what there is
+    /// of a piece.
     pub(super) fn handle(
         &mut self,
         buffer: &mut ReadBuffer,
@@ -85,12 +87,26 @@ impl Inbound {
         cx: &mut Context<'_>,
     ) -> Result<Handled, Stop> {
         self.dispatcher.begin(now);
-        self.look_for_cancels(buffer.data());
+        self.assembly.take(buffer);
+        if !self.assembly.is_waiting() {
+            self.look_for_cancels(buffer);
+        }
         let mut frames = 0;
-        while let Some((header, payload, length)) = next_frame(buffer.data())? {
-            self.frame(header, payload, now, cx)?;
-            buffer.consume(length);
-            self.position += length as u64;
+        loop {
+            self.assembly.take(buffer);
+            if self.assembly.is_waiting() {
+                return Ok(Handled::All(frames));
+            }
+            match self.assembly.settle(&mut self.batch) {
+                Some(Progress::Complete(admitted, body)) => self.complete(admitted, body, now, cx),
+                Some(Progress::More) => {}
+                None if self.next(buffer, now, cx)? => {
+                    if self.assembly.is_waiting() {
+                        continue;
+                    }
+                }
+                None => return Ok(Handled::All(frames)),
+            }
             frames += 1;
             // Handlers that are polled here share this task's budget: without any left, all that
             // they await would look pending.
@@ -98,7 +114,48 @@ impl Inbound {
                 return Ok(Handled::Some);
             }
         }
-        Ok(Handled::All(frames))
+    }
+
+    /// Handles one frame, of one with a piece its head; `false` when more must be read first.
+    fn next(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Stop> {
+        let Some((header, length)) = next_header(buffer.data())? else { return Ok(false) };
+        let payload = &buffer.data()[HEADER..];
+        let payload = &payload[..length.min(payload.len())];
+        let is_whole = payload.len() == length;
+        let must_know = flag::MUST_UNDERSTAND & !rpc_core::wire::CALL_FLAGS_UNDERSTOOD;
+        let skippable = matches!(header.kind, Kind::Request | Kind::Skipped);
+        if header.flags & must_know != 0 && !skippable {
+            return Err(ProtocolError("a frame has flags that must be understood").into());
+        }
+        let taken = match header.kind {
+            Kind::Data => {
+                self.assembly.data(header.id, length)?;
+                0
+            }
+            Kind::Request if header.flags & flag::CHUNKED != 0 => {
+                let head = RequestHead::length(header.flags, payload).map(|head| head + TOTAL);
+                if !is_whole && head.is_none_or(|head| payload.len() < head) {
+                    return Ok(false);
+                }
+                self.large_request(header, payload, length, now)?
+            }
+            _ if !is_whole => return Ok(false),
+            Kind::Request => {
+                self.request(header, payload, now, cx)?;
+                length
+            }
+            _ => {
+                self.frame(header, payload, buffer.position())?;
+                length
+            }
+        };
+        buffer.consume(HEADER + taken);
+        Ok(true)
     }
 
     /// Hands the answers of the batch to the outbox.
@@ -118,6 +175,16 @@ impl Inbound {
     /// Whether the peer has left: no request will come, and none is half there.
     pub(super) fn is_over(&self) -> bool {
         self.left && self.assembly.is_empty()
+    }
+
+    /// Where the rest of the piece that is arriving is to be read to.
+    pub(super) fn room(&mut self) -> Option<Room<'_>> {
+        self.assembly.room()
+    }
+
+    /// Whether a piece is not complete.
+    pub(super) fn is_within_piece(&self) -> bool {
+        self.assembly.is_waiting()
     }
 
     /// Whether large bodies are on their way.
@@ -142,10 +209,10 @@ impl Inbound {
     }
 
     /// Applies every cancel of what was read before any request of it is polled.
-    fn look_for_cancels(&mut self, mut data: &[u8]) {
-        let seen = usize::try_from(self.looked.saturating_sub(self.position)).unwrap_or(0);
-        let mut at = self.position + seen as u64;
-        data = data.get(seen..).unwrap_or_default();
+    fn look_for_cancels(&mut self, buffer: &ReadBuffer) {
+        let seen = usize::try_from(self.looked.saturating_sub(buffer.position())).unwrap_or(0);
+        let mut at = buffer.position() + seen as u64;
+        let mut data = buffer.data().get(seen..).unwrap_or_default();
         // What breaks the rules is found again when its turn comes.
         while let Ok(Some((header, _, length))) = next_frame(data) {
             if header.kind == Kind::Cancel {
@@ -161,27 +228,12 @@ impl Inbound {
         self.looked = at;
     }
 
-    fn frame(
-        &mut self,
-        header: Header,
-        mut payload: &[u8],
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Stop> {
-        let must_know = flag::MUST_UNDERSTAND & !rpc_core::wire::CALL_FLAGS_UNDERSTOOD;
-        let skippable = matches!(header.kind, Kind::Request | Kind::Skipped);
-        if header.flags & must_know != 0 && !skippable {
-            return Err(ProtocolError("a frame has flags that must be understood").into());
-        }
+    /// A frame that is no request and no piece, from this position in the stream.
+    fn frame(&mut self, header: Header, mut payload: &[u8], position: u64) -> Result<(), Stop> {
         match header.kind {
-            Kind::Request => self.request(header, payload, now, cx)?,
-            Kind::Data => match self.assembly.data(header.id, payload, &mut self.batch)? {
-                Progress::More => {}
-                Progress::Complete(admitted, body) => self.complete(admitted, body, now, cx),
-            },
             Kind::Cancel => {
                 // Applied already when it was read.
-                self.cancelled.pop_front_if(|(_, at)| *at == self.position);
+                self.cancelled.pop_front_if(|(_, at)| *at == position);
             }
             Kind::Ping => put_signal(&mut self.batch, Kind::Pong, header.id),
             Kind::Credit => {
@@ -192,7 +244,7 @@ impl Inbound {
                 self.peer.tasks.close();
             }
             Kind::Close => return Err(Stop::Closed(read_close(payload))),
-            Kind::Pong | Kind::Skipped => {}
+            Kind::Pong | Kind::Skipped | Kind::Request | Kind::Data => {}
             Kind::Reply | Kind::AppError | Kind::Error | Kind::Leaving => {
                 return Err(ProtocolError("a client sent a frame that only servers send").into());
             }
@@ -200,6 +252,7 @@ impl Inbound {
         Ok(())
     }
 
+    /// A request whose body is all there.
     fn request(
         &mut self,
         header: Header,
@@ -207,7 +260,67 @@ impl Inbound {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Result<(), ProtocolError> {
+        self.may_begin(header.id)?;
+        // A flag that is not known may have changed how the rest is laid out: refused unread.
+        let codec = match understood(header) {
+            Ok(codec) => codec,
+            Err(refusal) => {
+                self.refuse(header.id, refusal);
+                return Ok(());
+            }
+        };
+        let (head, metadata) = RequestHead::read(header.flags, &mut payload)?;
+        let size = payload.len();
+        if size > defaults::SMALL_BODY as usize {
+            return Err(ProtocolError("a large body that does not come in pieces"));
+        }
+        let arrival = Arrival { id: header.id, codec, head, metadata, size, at: now };
+        if let Some(admitted) = self.admit(&arrival)? {
+            self.run(admitted, Body::copy_of(payload), now, cx);
+        }
+        Ok(())
+    }
+
+    /// The head of a large request, of whose frame `payload` is there, of `length` bytes. How many
+    /// of them are in front of the first piece.
+    fn large_request(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        length: usize,
+        now: Instant,
+    ) -> Result<usize, ProtocolError> {
         let id = header.id;
+        self.may_begin(id)?;
+        // Flags that are not known do not change the layout, so that the credit of the piece can
+        // be given back.
+        let mut rest = payload;
+        let (head, metadata) = RequestHead::read(header.flags, &mut rest)?;
+        let total = read_total(&mut rest)?;
+        let taken = payload.len() - rest.len();
+        let admitted = match understood(header) {
+            Ok(codec) => {
+                let size = total as usize;
+                self.admit(&Arrival { id, codec, head, metadata, size, at: now })?
+            }
+            Err(refusal) => {
+                self.refuse(id, refusal);
+                None
+            }
+        };
+        match admitted {
+            Some(mut admitted) => {
+                self.dispatcher.hold(&mut admitted, total as usize);
+                self.assembly.begin(id, admitted, total, length - taken)?;
+            }
+            // The piece belongs to nothing; the connection gets its credit back.
+            None => self.assembly.data(id, length - taken)?,
+        }
+        Ok(taken)
+    }
+
+    /// Whether a request may have this id, and come at all.
+    fn may_begin(&self, id: u64) -> Result<(), ProtocolError> {
         if self.left {
             return Err(ProtocolError("a request after the client said that it had left"));
         }
@@ -220,49 +333,23 @@ impl Inbound {
         {
             return Err(ProtocolError("a request with the id of a call that is running"));
         }
-        // A flag that is not known may have changed how the rest is laid out: refused unread.
-        let codec = match understood(header) {
-            Ok(codec) => codec,
-            Err(refusal) => {
-                self.refuse(id, refusal);
-                return Ok(());
-            }
-        };
-        let (head, metadata) = RequestHead::read(header.flags, &mut payload)?;
-        let chunked = header.flags & flag::CHUNKED != 0;
-        let total = if chunked { read_total(&mut payload)? } else { 0 };
-        let size = if chunked { total as usize } else { payload.len() };
-        let admitted = if self.cancelled.iter().any(|(cancelled, _)| *cancelled == id) {
-            Counters::add(&self.peer.serving.counters.cancelled, 1);
-            None
-        } else {
-            let arrival = Arrival { id, codec, head, metadata, size, at: now };
-            match self.dispatcher.admit(&arrival)? {
-                Ok(admitted) => Some(admitted),
-                Err(refusal) => {
-                    self.refuse(id, refusal);
-                    None
-                }
-            }
-        };
-        let Some(mut admitted) = admitted else {
-            if chunked {
-                // The piece belongs to nothing; the connection gets its credit back.
-                self.assembly.data(id, payload, &mut self.batch)?;
-            }
-            return Ok(());
-        };
-        if !chunked {
-            self.run(admitted, Body::copy_of(payload), now, cx);
-            return Ok(());
-        }
-        self.dispatcher.hold(&mut admitted, size);
-        if let Progress::Complete(admitted, body) =
-            self.assembly.begin(id, admitted, total, payload, &mut self.batch)?
-        {
-            self.complete(admitted, body, now, cx);
-        }
         Ok(())
+    }
+
+    /// A request that may run. One that was cancelled further on in what was read, or is refused,
+    /// may not.
+    fn admit(&mut self, arrival: &Arrival<'_>) -> Result<Option<Admitted>, ProtocolError> {
+        if self.cancelled.iter().any(|(cancelled, _)| *cancelled == arrival.id) {
+            Counters::add(&self.peer.serving.counters.cancelled, 1);
+            return Ok(None);
+        }
+        match self.dispatcher.admit(arrival)? {
+            Ok(admitted) => Ok(Some(admitted)),
+            Err(refusal) => {
+                self.refuse(arrival.id, refusal);
+                Ok(None)
+            }
+        }
     }
 
     /// A large body is there; its call's time may have passed meanwhile.

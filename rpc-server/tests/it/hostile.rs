@@ -40,6 +40,50 @@ async fn kinds_that_are_not_known_are_skipped_or_refused_as_their_number_says() 
 }
 
 #[tokio::test]
+async fn a_large_request_in_one_frame_ends_the_connection() {
+    let (server, state) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let around = args(&Data { data: &[0; 16_000] }).len() - 16_000;
+    let most = vec![0; 16 * 1024 - around];
+    assert_eq!(
+        peer.call(1, "length", &Data { data: &most }).await.value::<u64>(),
+        most.len() as u64
+    );
+    peer.send(request(2, "length", &Data { data: &[&most[..], &[0]].concat() })).await;
+    peer.expect_close("does not come in pieces").await;
+    assert_eq!(state.started(), 1);
+}
+
+#[tokio::test]
+async fn a_large_request_that_is_not_understood_keeps_no_credit() {
+    let (server, _) = start_lab().await;
+    for broken in [|frame: &mut Vec<u8>| frame[5] |= 0x10, |frame: &mut Vec<u8>| frame[6] = 200] {
+        let mut peer = RawPeer::connect(server.local_addr()).await;
+        let window = u64::from(peer.server.limits.credit_per_connection);
+        let piece = vec![0; 50_000];
+        let (mut sent, mut granted) = (0, 0);
+        for id in 1..200 {
+            let start = [&100_000u32.to_le_bytes()[..], &piece].concat();
+            let mut frame = request_with(id, flag::CHUNKED, head("length"), &start);
+            broken(&mut frame);
+            peer.send(frame).await;
+            sent += piece.len() as u64;
+            loop {
+                let frame = peer.next().await.expect("the server closed");
+                if frame.header.kind == Kind::Error {
+                    assert_eq!((frame.header.id, frame.error().0), (id, Reason::Unsupported));
+                    break;
+                }
+                assert_eq!(frame.header.id, 0);
+                granted += u64::from(frame.credit());
+            }
+        }
+        peer.check_alive().await;
+        assert!(sent > 2 * window && sent - granted < window / 4, "{granted} of {sent}");
+    }
+}
+
+#[tokio::test]
 async fn flags_that_are_not_known_refuse_a_call_or_are_ignored() {
     let (server, _) = start_lab().await;
     let mut peer = RawPeer::connect(server.local_addr()).await;

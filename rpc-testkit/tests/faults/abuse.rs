@@ -132,7 +132,7 @@ async fn b2_replies_that_do_not_decode_fail_their_call_and_nothing_else() {
     let before = resident();
     let stage = Stage::new().await;
     let mut peer = stage.greet().await;
-    let nested = vec![0x91; 100_000];
+    let nested = vec![0x91; 16_000];
     for body in [
         &[][..],
         &[0xc1],
