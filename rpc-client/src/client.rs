@@ -14,6 +14,7 @@ use rpc_core::{
     transport::Network,
 };
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -98,6 +99,12 @@ impl Client {
         self.inner.shared.stats()
     }
 
+    /// The services that were asked for, by name.
+    pub(crate) fn clusters(&self) -> BTreeMap<String, Arc<Cluster>> {
+        let made = self.inner.clusters.iter().filter_map(|cell| cell.get().cloned());
+        made.map(|cluster| (cluster.service.to_string(), cluster)).collect()
+    }
+
     fn route(&self, meta: &'static ServiceMeta) -> Arc<dyn Invoke> {
         match self.inner.cluster(meta) {
             Some(cluster) => Arc::new(Route {
@@ -145,8 +152,7 @@ impl Invoke for Collision {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services: Vec<_> =
-            self.inner.clusters.iter().filter_map(|c| Some(c.get()?.service.to_string())).collect();
+        let services: Vec<_> = self.clusters().into_keys().collect();
         f.debug_struct("Client").field("services", &services).finish_non_exhaustive()
     }
 }

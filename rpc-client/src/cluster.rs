@@ -17,14 +17,17 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 pub(crate) use picks::{Pick, Picks, Tried, Wish};
 
 use crate::{
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Gone},
     pressure::Pressure,
     queue::{Queue, Waiting},
     shared::Shared,
     standing::OnChange,
 };
 use arc_swap::ArcSwap;
-use rpc_core::discovery::{Subscription, View};
+use rpc_core::{
+    discovery::{Subscription, View},
+    transport::lock,
+};
 use std::{
     sync::{
         Arc, Mutex,
@@ -58,6 +61,8 @@ pub(crate) struct Cluster {
 struct Roster {
     view: View,
     endpoints: Vec<Arc<Endpoint>>,
+    /// Those that were given up lately.
+    gone: Vec<Gone>,
 }
 
 impl Cluster {
@@ -78,7 +83,7 @@ impl Cluster {
             turn: AtomicUsize::new(fastrand::usize(..)),
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
-            roster: Mutex::new(Roster { view, endpoints: Vec::new() }),
+            roster: Mutex::new(Roster { view, endpoints: Vec::new(), gone: Vec::new() }),
             over: over.clone(),
         });
         let mut task = Task::new(&cluster, shared, subscription, changed, publish, over);
@@ -118,6 +123,12 @@ impl Cluster {
     /// Whether the task that keeps the list has ended: nothing will change any more.
     pub(crate) async fn over(&self) {
         self.over.cancelled().await;
+    }
+
+    /// What the list was made of: the registry's view, the endpoints, and those that are gone.
+    pub(crate) fn roster(&self) -> (View, Vec<Arc<Endpoint>>, Vec<Gone>) {
+        let roster = lock(&self.roster);
+        (roster.view.clone(), roster.endpoints.clone(), roster.gone.clone())
     }
 
     /// How full it is.

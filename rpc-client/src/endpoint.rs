@@ -6,9 +6,12 @@
 mod backoff;
 mod keeper;
 mod pool;
+mod report;
 mod state;
 
 pub(crate) use pool::PoolSize;
+pub use report::EndpointReport;
+pub(crate) use report::{Gone, span};
 pub use state::EndpointState;
 pub(crate) use state::{Listing, Reach, Trust, combine};
 

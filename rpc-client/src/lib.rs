@@ -18,6 +18,8 @@
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
 mod builder;
+mod explain;
+
 mod client;
 
 mod call;
@@ -44,7 +46,8 @@ mod clock;
 pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;
 pub use client::Client;
-pub use endpoint::EndpointState;
+pub use endpoint::{EndpointReport, EndpointState};
+pub use explain::{Explanation, Knowledge};
 pub use pressure::Pressure;
 pub use stats::ClientStats;
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::now_ms,
-    endpoint::{Endpoint, EndpointState, Listing, Look, Reach, Trust, combine},
+    endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Trust, combine},
     pressure::Pressure,
     shared::Shared,
     standing::{OnChange, Phase},
@@ -22,7 +22,7 @@ use rpc_core::{
     transport::lock,
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     hash::RandomState,
     net::SocketAddr,
     sync::{Arc, Weak},
@@ -33,6 +33,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often a subset's size is looked at.
 const SUBSET_REVIEW: Duration = Duration::from_secs(1);
+
+/// Endpoints that were given up of which people can still learn why.
+const REMEMBERED: usize = 16;
 
 /// People are told at most this often that a service is full.
 const NOTICE_EVERY: Duration = Duration::from_secs(10);
@@ -55,6 +58,7 @@ pub(super) struct Task {
     /// What makes this client's order its own.
     client: RandomState,
     past: Past,
+    gone: VecDeque<Gone>,
     /// Calls that found the line of waiting ones full, as far as that was noticed.
     refused: u64,
     /// When people were told last that everything is full.
@@ -93,6 +97,7 @@ impl Task {
             publish,
             client: RandomState::new(),
             past: Past::default(),
+            gone: VecDeque::new(),
             refused: 0,
             noticed: None,
             next: None,
@@ -204,11 +209,16 @@ impl Task {
 
     /// Forgets endpoints that are gone.
     fn give_up(&mut self, seen: &mut Vec<Seen>, now: Instant) {
+        let old = |gone: &Gone| now.saturating_duration_since(gone.at) > defaults::PROBATION;
+        while self.gone.len() > REMEMBERED || self.gone.front().is_some_and(old) {
+            self.gone.pop_front();
+        }
         seen.retain(|seen| {
             let stays = seen.state() != EndpointState::Gone;
             if !stays && let Some(endpoint) = self.endpoints.remove(&seen.addr) {
-                endpoint.retire();
                 self.past.gone = Some(now);
+                self.gone.push_back(endpoint.gone(now));
+                endpoint.retire();
             }
             stays
         });
@@ -298,6 +308,7 @@ impl Task {
         let mut roster = lock(&cluster.roster);
         roster.view = self.view.clone();
         roster.endpoints = self.endpoints.values().cloned().collect();
+        roster.gone = self.gone.iter().cloned().collect();
         drop(roster);
         if full.since.is_some() || full.refused > self.refused {
             self.refused = full.refused;

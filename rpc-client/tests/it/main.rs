@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "there is nobody to reach them")]
 
 mod endpoints;
+mod explain;
 mod large;
 mod moving;
 mod outbox;
