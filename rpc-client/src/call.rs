@@ -5,8 +5,9 @@
 
 use crate::{
     balance::{self, Balance},
+    clock::Time,
     cluster::{Cluster, Pick, Tried, Wish, outlook},
-    connection::{Connection, Ending, Refused, Request, Waiter, bad_reply},
+    connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
     queue::Place as QueuePlace,
     shared::{InFlight, Life, Shared},
     standing::Cause,
@@ -15,11 +16,14 @@ use crate::{
 use rpc_core::{
     Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
     RawReply, RpcError,
+    codec::Codec,
     transport::Body,
     wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
 };
 use std::{
+    future::poll_fn,
     sync::{Arc, atomic::Ordering},
+    task::{Poll, Waker},
     time::Duration,
 };
 use tokio::{runtime::Handle, time::Instant};
@@ -37,30 +41,29 @@ impl Invoke for Route {
     }
 }
 
-/// Why a call waits for room.
-const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
-
 /// What one attempt came to.
 struct Attempt {
     ended: Ended,
     /// The instance says that it is to blame.
     at_fault: bool,
-    result: Result<(Answer, rpc_core::codec::Codec), RpcError>,
+    result: Result<(Answer, Codec), RpcError>,
+    /// When it ended; `None`: just now.
+    at: Option<Time>,
 }
 
 impl Attempt {
     fn failed(ended: Ended, error: RpcError) -> Self {
         let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, at_fault: false, result: Err(error) }
+        Self { ended, at_fault: false, result: Err(error), at: None }
     }
 }
 
 /// What a call has been through so far.
 struct Progress {
     start: Instant,
-    deadline: Instant,
+    deadline: Time,
     /// When the attempt began: the clock is read once for a call that need not wait.
-    now: Instant,
+    now: Time,
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
@@ -75,6 +78,9 @@ struct Progress {
     last: Option<(Arc<Connection>, RpcError)>,
 }
 
+/// Why a call waits for room.
+const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
+
 impl Progress {
     /// What the next attempt needs.
     fn wish(&self) -> Wish<'_> {
@@ -88,24 +94,8 @@ const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 
 impl Route {
     async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
-        let start = Instant::now();
-        let mut deadline = start + self.timeout(&call).min(LONGEST);
-        if let Some(inherited) = call.context.deadline() {
-            deadline = deadline.min(inherited);
-        }
-        let mut progress = Progress {
-            start,
-            deadline,
-            now: start,
-            attempts: 0,
-            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
-            key: key(call.options),
-            idempotent: call.method.idempotent,
-            tried: Vec::new(),
-            place: None,
-            last: None,
-        };
-        if deadline <= start {
+        let mut progress = self.begin(&call);
+        if progress.deadline <= progress.now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
             return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
@@ -113,14 +103,19 @@ impl Route {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };
-        let metadata = match metadata(&call.context, call.options) {
+        let metadata = match metadata(call.context, call.options) {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
         loop {
-            let connection = match self.connection(&mut progress).await {
-                Ok(connection) => connection,
-                Err(e) => return Err(place(&call, &progress, e)),
+            // What a call has to wait for is boxed, here and below: so the future of one that need
+            // not wait is small.
+            let connection = match self.cluster.pick(&progress.wish()) {
+                Pick::Found(connection) if progress.place.is_none() => connection,
+                _ => match Box::pin(self.connection(&mut progress)).await {
+                    Ok(connection) => connection,
+                    Err(e) => return Err(place(&call, &progress, e)),
+                },
             };
             let Some(attempt) =
                 self.attempt(&mut call, &connection, &mut progress, &metadata).await
@@ -128,10 +123,10 @@ impl Route {
                 // It admitted nothing, so it was not an attempt.
                 continue;
             };
-            let now = Instant::now();
+            let now = attempt.at.unwrap_or_else(Time::now);
             if self.shared.settings.balance == Balance::PeakEwma {
                 // A call that ran out of time counts as the latency that it has seen.
-                connection.took(now.saturating_duration_since(progress.now), now);
+                connection.took(now.since(progress.now), now);
             }
             attempt.report(&connection);
             let error = match attempt.result {
@@ -141,7 +136,7 @@ impl Route {
                         codec,
                         endpoint: connection.addr,
                         attempts: progress.attempts,
-                        elapsed: now.saturating_duration_since(progress.start),
+                        began: progress.start,
                     });
                 }
                 Err(error) => error,
@@ -170,6 +165,28 @@ impl Route {
         }
     }
 
+    /// What a call has been through that is made now.
+    fn begin(&self, call: &Call<'_>) -> Progress {
+        let start = Instant::now();
+        let now = Time::of(start);
+        let mut deadline = now + self.timeout(call).min(LONGEST);
+        if let Some(inherited) = call.context.deadline() {
+            deadline = deadline.min(Time::of(inherited));
+        }
+        Progress {
+            start,
+            deadline,
+            now,
+            attempts: 0,
+            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
+            key: key(call.options),
+            idempotent: call.method.idempotent,
+            tried: Vec::new(),
+            place: None,
+            last: None,
+        }
+    }
+
     /// Call over method over contract over client over the default.
     fn timeout(&self, call: &Call<'_>) -> Duration {
         call.options
@@ -188,22 +205,11 @@ impl Route {
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if progress.place.is_none()
-            && let Pick::Found(connection) = self.cluster.pick(&progress.wish())
-        {
-            return Ok(connection);
-        }
-        self.wait_for_connection(progress).await
-    }
-
-    async fn wait_for_connection(
-        &self,
-        progress: &mut Progress,
-    ) -> Result<Arc<Connection>, RpcError> {
         if Handle::try_current().is_err() {
             let why = "the call has to wait for one, and is not polled within a tokio runtime";
             return Err(self.nobody(progress, why));
         }
+        let deadline = progress.deadline.instant();
         let mut published = self.cluster.published();
         // A place was offered: by who left the line before this call, or by a new list.
         let mut called = true;
@@ -211,14 +217,15 @@ impl Route {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
             let now = Instant::now();
-            progress.now = now;
+            progress.now = Time::of(now);
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
             let pick = match &progress.place {
                 // Others have waited for longer.
                 None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
                 Some(place) if !called && !place.is_next() => Pick::Full,
-                _ => picks.choose(self.cluster.turn(), &progress.wish()),
+                None => picks.choose(self.cluster.turn(), &progress.wish()),
+                Some(_) => picks.choose_closely(self.cluster.turn(), &progress.wish()),
             };
             let full = matches!(pick, Pick::Full);
             let until = match pick {
@@ -232,13 +239,13 @@ impl Route {
                     called = false;
                     continue;
                 }
-                Pick::Full | Pick::Outdated => Some(progress.deadline),
+                Pick::Full | Pick::Outdated => Some(deadline),
                 Pick::Nobody => outlook(&picks.outlook, now),
             };
             if !full {
                 progress.place = None;
             }
-            let Some(until) = until.filter(|_| now < progress.deadline) else {
+            let Some(until) = until.filter(|_| now < deadline) else {
                 let why = if full { FULL.to_owned() } else { picks.outlook.describe(now) };
                 return Err(self.nobody(progress, &why));
             };
@@ -252,7 +259,7 @@ impl Route {
             called = tokio::select! {
                 _ = published.changed() => true,
                 () = room(progress.place.as_ref()) => true,
-                () = tokio::time::sleep_until(until.min(progress.deadline)) => false,
+                () = tokio::time::sleep_until(until.min(deadline)) => false,
                 () = self.cluster.over() => {
                     return Err(self.nobody(progress, "the client or its runtime was shut down"));
                 }
@@ -288,13 +295,12 @@ impl Route {
         progress: &mut Progress,
         metadata: &Metadata,
     ) -> Option<Attempt> {
-        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent) {
-            Ok(waiter) => {
-                progress.place = None;
-                waiter
-            }
+        let waker = waker().await;
+        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent, waker) {
+            Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
+        progress.place = None;
         let codec = call.service.codec;
         let mut body = Body::new();
         if let Err(e) = call.args.encode(codec, body.buffer()) {
@@ -315,29 +321,41 @@ impl Route {
             now: progress.now,
             deadline: progress.deadline,
         };
-        let sent = connection.send(&mut waiter, &request, &body).await;
-        drop(body);
-        let ending = match sent {
-            Some(ending) => ending,
-            None => self.wait(connection, &mut waiter, progress).await,
+        let ending = match connection.send(&mut waiter, &request, &body) {
+            Sending::Done => None,
+            Sending::Leads => {
+                connection.lead(&mut waiter).await;
+                None
+            }
+            Sending::Waits => Box::pin(connection.send_slowly(&mut waiter, &request, &body)).await,
+            Sending::Ended(ending) => Some(ending),
         };
+        drop(body);
+        let mut ending = match ending {
+            Some(ending) => ending,
+            None => connection.wait(&mut waiter).await,
+        };
+        if matches!(ending, Ending::Silent) {
+            ending = Box::pin(self.outwait(connection, &mut waiter, progress)).await;
+        }
         Some(ended(ending))
     }
 
-    /// Waits for the reply. When the provider falls silent, the call stays with it until another
-    /// endpoint can take it, now or later.
-    async fn wait(
+    /// Waits on with a provider that has fallen silent, until another endpoint can take the call,
+    /// now or later.
+    async fn outwait(
         &self,
         connection: &Arc<Connection>,
         waiter: &mut Waiter<'_>,
         progress: &Progress,
     ) -> Ending {
-        let mut ending = connection.wait(waiter).await;
-        if !matches!(ending, Ending::Silent) || progress.retries == 0 {
-            while matches!(ending, Ending::Silent) {
-                ending = connection.wait(waiter).await;
+        if progress.retries == 0 {
+            loop {
+                let ending = connection.wait(waiter).await;
+                if !matches!(ending, Ending::Silent) {
+                    return ending;
+                }
             }
-            return ending;
         }
         let mut tried = progress.tried.clone();
         tried.push(Tried::new(connection, true));
@@ -432,15 +450,21 @@ fn too_large(length: usize, limit: u32) -> Attempt {
     Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
 }
 
+/// The waker of the task that runs here.
+async fn waker() -> Waker {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
+}
+
+fn answered(answer: Answer, codec: Codec, at_fault: bool, at: Time) -> Attempt {
+    Attempt { ended: Ended::Application, at_fault, result: Ok((answer, codec)), at: Some(at) }
+}
+
 /// How an attempt ended, in words and for the verdict.
 fn ended(ending: Ending) -> Attempt {
     match ending {
-        Ending::Answer { kind, at_fault, codec, body } => match kind {
-            Kind::Reply | Kind::AppError => {
-                let ok = kind == Kind::Reply;
-                let answer = if ok { Answer::Ok(body) } else { Answer::App(body) };
-                Attempt { ended: verdict::of_kind(kind), at_fault, result: Ok((answer, codec)) }
-            }
+        Ending::Answer { kind, at_fault, codec, body, at } => match kind {
+            Kind::Reply => answered(Answer::Ok(body), codec, at_fault, at),
+            Kind::AppError => answered(Answer::App(body), codec, at_fault, at),
             Kind::Error => {
                 let (reason, error) = read_error(&body);
                 let ended = Ended::Answered(reason, error.code());
@@ -493,5 +517,20 @@ fn ended(ending: Ending) -> Attempt {
                 Attempt::failed(Ended::Final, error).not_sent()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Larger than a kilobyte, its memory would come by the allocator's slow path.
+    #[test]
+    fn the_future_of_a_call_is_small() {
+        fn size<'a, F: Future>(_: impl FnOnce(&'a Route, Call<'a>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(Route::run);
+        assert!(size <= 1000, "{size} bytes");
     }
 }

@@ -11,11 +11,12 @@ mod vigil;
 pub(crate) use dial::{DialError, Dialer};
 pub(crate) use slots::{Arrival, Refused, Waiter};
 
-use crate::{clock::now_ms, standing::Standing};
+use crate::{clock::Time, standing::Standing};
 use meter::Meter;
 use rpc_core::{
     RpcError,
     codec::Codec,
+    defaults,
     discovery::InstanceId,
     service::MethodMeta,
     transport::{Body, Ended, Link, Message},
@@ -29,6 +30,8 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Waker,
+    time::Duration,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +47,7 @@ pub(crate) struct Connection {
     vigil: Vigil,
     meter: Meter,
     /// When our preface was written; the zero of the `sent` clock.
-    began: Instant,
+    began: Time,
     instance: OnceLock<Option<InstanceId>>,
     /// The provider has said that it leaves.
     leaving: CancellationToken,
@@ -70,20 +73,26 @@ pub(crate) struct Request<'a> {
     /// The encoded metadata section; empty when there is none.
     pub(crate) metadata: &'a [u8],
     pub(crate) retry: bool,
-    pub(crate) now: Instant,
-    pub(crate) deadline: Instant,
+    pub(crate) now: Time,
+    pub(crate) deadline: Time,
+}
+
+/// How far a request has come without waiting.
+pub(crate) enum Sending {
+    /// It is on its way.
+    Done,
+    /// It is on its way once the caller has written for all, see [`Connection::lead`].
+    Leads,
+    /// It has to wait, see [`Connection::send_slowly`].
+    Waits,
+    /// It can't be sent.
+    Ended(Ending),
 }
 
 /// How an attempt on one connection ended.
 pub(crate) enum Ending {
-    /// The peer's answer.
-    Answer {
-        kind: Kind,
-        /// The instance says that it is to blame.
-        at_fault: bool,
-        codec: Codec,
-        body: Body,
-    },
+    /// The peer's answer, and when it was read. `at_fault`: the instance says that it is to blame.
+    Answer { kind: Kind, at_fault: bool, codec: Codec, body: Body, at: Time },
     /// The connection ended, or was not open; why, and whether the request may have left.
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
@@ -107,7 +116,7 @@ impl Connection {
             slots: Slots::new(),
             vigil: Vigil::new(),
             meter: Meter::default(),
-            began: Instant::now(),
+            began: Time::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
             retired: AtomicBool::new(false),
@@ -140,6 +149,11 @@ impl Connection {
         self.slots.in_flight() >= self.capacity()
     }
 
+    /// Sees to it that places which were given back are seen, for a call that waits for one.
+    pub(crate) fn look_closely(&self) {
+        self.slots.look_closely();
+    }
+
     /// Open, but the provider does not answer at the moment.
     pub(crate) fn is_silent(&self) -> bool {
         self.vigil.is_silent() && !self.ended.is_cancelled()
@@ -156,10 +170,10 @@ impl Connection {
     }
 
     /// Something speaks against the provider: it is asked to show that it lives.
-    pub(crate) fn suspect(&self, now: Instant) {
-        let now = now_ms(now);
+    pub(crate) fn suspect(&self) {
+        let now = Time::now();
         if self.vigil.suspect(now) {
-            let _ = self.link.send(|out| put_signal(out, Kind::Ping, now));
+            let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
         }
     }
 
@@ -175,7 +189,7 @@ impl Connection {
 
     /// When it was made.
     pub(crate) fn began(&self) -> Instant {
-        self.began
+        self.began.instant()
     }
 
     /// How much of what a connection carries well it has carried lately: 1 is its fill.
@@ -204,8 +218,8 @@ impl Connection {
     }
 
     /// An attempt on it ended `now`, after this time.
-    pub(crate) fn took(&self, latency: std::time::Duration, now: Instant) {
-        self.standing.latency.sample(latency, now_ms(now));
+    pub(crate) fn took(&self, latency: Duration, now: Time) {
+        self.standing.latency.sample(latency, now.nanos() / 1_000_000);
     }
 
     /// Why it takes no calls any more.
@@ -225,62 +239,99 @@ impl Connection {
     }
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
-    /// the caller the place is given back.
-    pub(crate) fn admit(&self, deadline: Instant, idempotent: bool) -> Result<Waiter<'_>, Refused> {
+    /// the caller the place is given back. `waker` is that of the poll which goes on.
+    pub(crate) fn admit(
+        &self,
+        deadline: Time,
+        idempotent: bool,
+        waker: Waker,
+    ) -> Result<Waiter<'_>, Refused> {
         let limit = self.link.credit().peer().max_in_flight;
-        let deadline = now_ms(deadline);
-        let waiter = Slots::admit(self, deadline, idempotent, limit as usize)?;
+        let waiter = Slots::admit(self, deadline, idempotent, limit as usize, waker)?;
         self.dialer.timekeeper.expect(deadline);
         Ok(waiter)
     }
 
-    /// Sends the request of an admitted call. On `None` it is on its way.
-    pub(crate) async fn send(
+    /// Sends the request of an admitted call, as far as that needs no waiting.
+    pub(crate) fn send(
+        &self,
+        waiter: &mut Waiter<'_>,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Sending {
+        if body.len() > defaults::SMALL_BODY as usize {
+            return Sending::Waits;
+        }
+        let (header, head) = self.head(waiter, request);
+        let put = |out: &mut Vec<u8>| put_request(out, header, &head, request.metadata, body);
+        match self.link.outbox().append_request(put) {
+            Ok(sent) => {
+                waiter.sent(sent);
+                if !sent.owner {
+                    return Sending::Done;
+                }
+                if self.slots.in_flight() > 1 {
+                    return Sending::Leads;
+                }
+                self.link.outbox().write_or_leave(self.link.stream());
+                Sending::Done
+            }
+            Err(Ended::Full) => Sending::Waits,
+            Err(ended) => Sending::Ended(self.not_sent(ended)),
+        }
+    }
+
+    /// Writes the request for the others too, after letting them add theirs.
+    pub(crate) async fn lead(&self, waiter: &mut Waiter<'_>) {
+        waiter.look_away();
+        self.link.outbox().lead(self.link.stream()).await;
+    }
+
+    /// Sends a request that has to wait for room or for credit. On `None` it is on its way.
+    pub(crate) async fn send_slowly(
         &self,
         waiter: &mut Waiter<'_>,
         request: &Request<'_>,
         body: &[u8],
     ) -> Option<Ending> {
-        let head = RequestHead {
-            service: request.service,
-            method: request.method.id,
-            remaining_ms: ceil_ms(request.deadline.saturating_duration_since(request.now)),
-            sent_ms: clock_ms(request.now.saturating_duration_since(self.began)),
-            trace: request.trace,
+        waiter.look_away();
+        if body.len() > defaults::SMALL_BODY as usize {
+            return self.send_large(waiter, request, body).await;
+        }
+        let (header, head) = self.head(waiter, request);
+        let put = |out: &mut Vec<u8>| put_request(out, header, &head, request.metadata, body);
+        let sent = tokio::select! {
+            biased;
+            arrival = &mut *waiter => return Some(self.judge(waiter, arrival)),
+            sent = self.link.request(put) => sent,
         };
+        match sent {
+            Ok(sent) => {
+                waiter.sent(sent);
+                if sent.owner {
+                    self.link.outbox().lead(self.link.stream()).await;
+                }
+                None
+            }
+            Err(ended) => Some(self.not_sent(ended)),
+        }
+    }
+
+    fn head(&self, waiter: &Waiter<'_>, request: &Request<'_>) -> (Header, RequestHead) {
         let header = Header {
             kind: Kind::Request,
             flags: request.flags(),
             aux: u16::from(request.codec.to_wire()),
             id: waiter.id(),
         };
-        if (Message { header, head: &[], body }).is_large() {
-            return self.send_large(waiter, header, head, request.metadata, body).await;
-        }
-        let write = |out: &mut Vec<u8>| {
-            put_frame(out, header, |out| {
-                head.put(out);
-                out.extend_from_slice(request.metadata);
-                out.extend_from_slice(body);
-            });
+        let head = RequestHead {
+            service: request.service,
+            method: request.method.id,
+            remaining_ms: ceil_ms(request.deadline.since(request.now)),
+            sent_ms: clock_ms(request.now.since(self.began)),
+            trace: request.trace,
         };
-        let sent = match self.link.outbox().append_request(write) {
-            Ok(sent) => sent,
-            Err(Ended::Full) => match self.wait_for_room(waiter, write).await {
-                Ok(sent) => sent,
-                Err(ending) => return Some(ending),
-            },
-            Err(ended) => return Some(self.not_sent(ended)),
-        };
-        waiter.sent(sent);
-        if sent.owner {
-            if self.slots.in_flight() <= 1 {
-                self.link.outbox().write_or_leave(self.link.stream());
-            } else {
-                self.link.outbox().lead(self.link.stream()).await;
-            }
-        }
-        None
+        (header, head)
     }
 
     /// Waits for what becomes of a call whose request is on its way. After [`Ending::Silent`] it
@@ -290,30 +341,17 @@ impl Connection {
         self.judge(waiter, arrival)
     }
 
-    async fn wait_for_room(
-        &self,
-        waiter: &mut Waiter<'_>,
-        write: impl FnMut(&mut Vec<u8>),
-    ) -> Result<rpc_core::transport::Sent, Ending> {
-        tokio::select! {
-            biased;
-            arrival = &mut *waiter => Err(self.judge(waiter, arrival)),
-            sent = self.link.request(write) => sent.map_err(|ended| self.not_sent(ended)),
-        }
-    }
-
     /// A large request: piece by piece under credit, while the reply may come early.
     async fn send_large(
         &self,
         waiter: &mut Waiter<'_>,
-        header: Header,
-        head: RequestHead,
-        metadata: &[u8],
+        request: &Request<'_>,
         body: &[u8],
     ) -> Option<Ending> {
-        let mut encoded = Vec::with_capacity(64 + metadata.len());
+        let (header, head) = self.head(waiter, request);
+        let mut encoded = Vec::with_capacity(64 + request.metadata.len());
         head.put(&mut encoded);
-        encoded.extend_from_slice(metadata);
+        encoded.extend_from_slice(request.metadata);
         waiter.partly_sent();
         let sending = async {
             let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
@@ -350,10 +388,10 @@ impl Connection {
 
     fn judge(&self, waiter: &mut Waiter<'_>, arrival: Arrival) -> Ending {
         match arrival {
-            Arrival::Answer { kind, flags, aux, body } => {
+            Arrival::Answer { kind, flags, aux, body, at } => {
                 let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
                 let at_fault = kind != Kind::Reply && flags & flag::FAULT != 0;
-                Ending::Answer { kind, at_fault, codec, body }
+                Ending::Answer { kind, at_fault, codec, body, at }
             }
             Arrival::Broken { written } => {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
@@ -374,12 +412,11 @@ impl Connection {
         }
     }
 
-    /// The place of a call was given back.
-    fn place_freed(&self, last: bool) {
-        if last && self.retired.load(Ordering::Relaxed) {
+    /// The last call that had a place has given it back.
+    fn last_place_freed(&self) {
+        if self.retired.load(Ordering::Relaxed) {
             self.link.shutdown();
         }
-        self.standing.queue.freed();
     }
 
     /// The provider leaves: no request after our answer.
@@ -407,7 +444,7 @@ impl Connection {
     fn end(&self, why: &str) {
         let _ = self.why.set(Arc::from(why));
         if !self.is_leaving() && !self.is_retired() {
-            self.standing.connection_broke(now_ms(Instant::now()));
+            self.standing.connection_broke(Time::now());
         }
         self.slots.close();
         let written = self.link.close();
@@ -418,14 +455,14 @@ impl Connection {
     }
 
     /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
-    /// are to write for all and are not polled. Returns the next deadline in ms, `u64::MAX` when there is none.
-    pub(crate) fn tick(&self, now: u64) -> u64 {
+    /// are to write for all and are not polled. Returns the next deadline.
+    pub(crate) fn tick(&self, now: Time) -> Time {
         let next = self.slots.expire(now);
         self.link.outbox().relieve();
         match self.vigil.look(now, self.slots.in_flight() > 0) {
             vigil::Look::Fine => {}
             vigil::Look::Ping => {
-                let _ = self.link.send(|out| put_signal(out, Kind::Ping, now));
+                let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
             }
             vigil::Look::Silent => {
                 self.slots.tell_silent();
@@ -456,9 +493,25 @@ impl Request<'_> {
     }
 }
 
+fn put_request(
+    out: &mut Vec<u8>,
+    header: Header,
+    head: &RequestHead,
+    metadata: &[u8],
+    body: &[u8],
+) {
+    put_frame(out, header, |out| {
+        head.put(out);
+        out.extend_from_slice(metadata);
+        out.extend_from_slice(body);
+    });
+}
+
 /// Rounded up, so that a call whose time has not passed never travels with none left.
-fn ceil_ms(duration: std::time::Duration) -> u32 {
-    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+fn ceil_ms(duration: Duration) -> u32 {
+    let ms = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    let ms = duration.as_secs().saturating_mul(1000).saturating_add(ms);
+    u32::try_from(ms).unwrap_or(u32::MAX)
 }
 
 /// The error of a reply frame that a client cannot make sense of.

@@ -7,7 +7,11 @@ mod record;
 
 pub(crate) use record::{Cause, Phase, Record};
 
-use crate::{balance::Ewma, clock::now_ms, queue::Queue};
+use crate::{
+    balance::Ewma,
+    clock::{Time, now_ms},
+    queue::Queue,
+};
 use rpc_core::transport::lock;
 use std::{
     fmt,
@@ -35,7 +39,7 @@ pub(crate) struct Standing {
     /// Successes since the last fault, counted while faults are on record.
     successes: AtomicU32,
     record: Mutex<Record>,
-    /// When a connection broke last, in ms.
+    /// When a connection broke last, in ns.
     broke: AtomicU64,
     /// Tells the task that keeps the endpoint's connections.
     pub(crate) endpoint: OnChange,
@@ -74,13 +78,13 @@ impl Standing {
     }
 
     /// One of its connections broke.
-    pub(crate) fn connection_broke(&self, now: u64) {
-        self.broke.store(now, Ordering::Relaxed);
+    pub(crate) fn connection_broke(&self, now: Time) {
+        self.broke.store(now.nanos(), Ordering::Relaxed);
     }
 
-    /// When one of its connections broke last, in ms; 0: never.
-    pub(crate) fn broke(&self) -> u64 {
-        self.broke.load(Ordering::Relaxed)
+    /// When one of its connections broke last; the beginning of time if none has.
+    pub(crate) fn broke(&self) -> Time {
+        Time::from_nanos(self.broke.load(Ordering::Relaxed))
     }
 
     /// A call was answered, and not in a way that counts against the endpoint.

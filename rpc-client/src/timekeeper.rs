@@ -4,7 +4,7 @@
 //! call leaves its deadline in the table of its connection, and this task looks at the tables when
 //! the earliest deadline comes, and a few times a second anyway.
 
-use crate::{clock::now_ms, connection::Connection};
+use crate::{clock::Time, connection::Connection};
 use rpc_core::transport::lock;
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 /// How often the tables are looked at when no deadline is near.
 const TICK: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Timekeeper {
     connections: Mutex<Vec<Weak<Connection>>>,
-    /// When the task will look next, in ms; a call with an earlier deadline wakes it.
+    /// When the task will look next, in ns; a call with an earlier deadline wakes it.
     next: AtomicU64,
     wake: Notify,
 }
@@ -40,9 +40,9 @@ impl Timekeeper {
 
     /// A call with this deadline, which is in its table already.
     #[inline]
-    pub(crate) fn expect(&self, deadline: u64) {
-        if deadline < self.next.load(Ordering::SeqCst) {
-            self.next.fetch_min(deadline, Ordering::SeqCst);
+    pub(crate) fn expect(&self, deadline: Time) {
+        if deadline.nanos() < self.next.load(Ordering::SeqCst) {
+            self.next.fetch_min(deadline.nanos(), Ordering::SeqCst);
             self.wake.notify_one();
         }
     }
@@ -51,24 +51,22 @@ impl Timekeeper {
     pub(crate) async fn run(&self) {
         loop {
             // Calls that come while the tables are read find no next look and ask for one.
-            self.next.store(u64::MAX, Ordering::SeqCst);
-            let Some(next) = self.look(now_ms(Instant::now())) else {
+            self.next.store(Time::NEVER.nanos(), Ordering::SeqCst);
+            let Some(next) = self.look(Time::now()) else {
                 self.wake.notified().await;
                 continue;
             };
-            let tick = now_ms(Instant::now() + TICK);
-            self.next.fetch_min(next.min(tick), Ordering::SeqCst);
-            let now = now_ms(Instant::now());
-            let pause = self.next.load(Ordering::SeqCst).saturating_sub(now);
+            let next = next.min(Time::now() + TICK).nanos();
+            let next = self.next.fetch_min(next, Ordering::SeqCst).min(next);
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+                () = tokio::time::sleep_until(Time::from_nanos(next).instant()) => {}
                 () = self.wake.notified() => {}
             }
         }
     }
 
     /// Looks at every connection; the earliest deadline, or `None` when there is no connection.
-    fn look(&self, now: u64) -> Option<u64> {
+    fn look(&self, now: Time) -> Option<Time> {
         let connections: Vec<_> = {
             let mut all = lock(&self.connections);
             all.retain(|c| c.upgrade().is_some_and(|c| !c.is_ended()));

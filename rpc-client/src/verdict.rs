@@ -1,9 +1,6 @@
 //! What is sent again: the table of the documentation as one pure function.
 
-use rpc_core::{
-    Outcome, RpcCode,
-    wire::{Kind, Reason},
-};
+use rpc_core::{Outcome, RpcCode, wire::Reason};
 
 /// How an attempt ended, as far as the decision needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +79,6 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
         Ended::Answered(Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted)
         | Ended::Unknown => if_idempotent,
         Ended::Answered(..) | Ended::Application | Ended::Deadline | Ended::Final => Verdict::Stop,
-    }
-}
-
-/// The kind of frame as an ending, for frames that carry no reason.
-pub(crate) fn of_kind(kind: Kind) -> Ended {
-    match kind {
-        Kind::Reply | Kind::AppError => Ended::Application,
-        _ => Ended::Final,
     }
 }
 

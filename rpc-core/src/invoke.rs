@@ -10,7 +10,8 @@ use crate::{
     service::{MethodMeta, ServiceMeta},
     transport::Body,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use tokio::time::Instant;
 
 /// Carries the calls of one service.
 pub trait Invoke: Send + Sync + 'static {
@@ -39,7 +40,7 @@ pub struct Call<'a> {
     /// What the caller asked for.
     pub options: &'a CallOptions,
     /// The context in which the method was called.
-    pub context: CallContext,
+    pub context: &'a CallContext,
 }
 
 /// Arguments that can be written as a map from name to value.
@@ -63,8 +64,8 @@ pub struct Reply {
     pub endpoint: SocketAddr,
     /// Attempts made, this one included.
     pub attempts: u32,
-    /// Since the start of the call.
-    pub elapsed: Duration,
+    /// When the call began.
+    pub began: Instant,
 }
 
 /// Success or the application's error.

@@ -49,7 +49,7 @@ impl Proxy {
         async move {
             let mut args = Written { method, write };
             let options = &*self.options;
-            let call = Call { service, method, args: &mut args, options, context };
+            let call = Call { service, method, args: &mut args, options, context: &context };
             decode(self.invoke.invoke(call).await, service, method)
         }
     }

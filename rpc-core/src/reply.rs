@@ -43,20 +43,20 @@ impl<T: Value, E: Fault> Reply for Result<T, E> {
         service: &'static ServiceMeta,
         method: &'static MethodMeta,
     ) -> Self {
-        let place = Place {
+        let place = || Place {
             service: service.registered,
             method: method.name,
             endpoint: Some(reply.endpoint),
             attempts: reply.attempts,
-            elapsed: reply.elapsed,
+            elapsed: reply.began.elapsed(),
             outcome: Some(Outcome::Ran),
         };
         let codec = reply.codec;
-        let decoded = match reply.answer {
-            Answer::Ok(body) => decoding_at(place, || decode(codec, &body)).map(Ok),
-            Answer::App(body) => decoding_at(place, || codec.decode(&body)).map(Err),
+        let decoded = match &reply.answer {
+            Answer::Ok(body) => decode(codec, body).map(Ok),
+            Answer::App(body) => decoding_at(place(), || codec.decode(body)).map(Err),
         };
-        decoded.unwrap_or_else(|error| Err(undecodable(&error, place).into()))
+        decoded.unwrap_or_else(|error| Err(undecodable(&error, place()).into()))
     }
 
     fn into_answer(self, codec: Codec) -> HandlerAnswer {

@@ -4,6 +4,7 @@ use crate::{
     gates::{Limit, LimitPlan},
     lifecycle::{self, Plan},
     limits::ServerLimits,
+    runtime,
     selection::Selection,
     server::Server,
 };
@@ -237,7 +238,7 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// What is wrong with the description, the services, the address or the registry's URL, and
+    /// What is wrong with the runtime, the description, the services, the address or the registry's URL, and
     /// what to write instead.
     ///
     /// # Cancel safety
@@ -247,9 +248,7 @@ impl ServerBuilder {
         if let Some(mistake) = self.mistake {
             return Err(mistake);
         }
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(SetupError::new("a server is started within a tokio runtime"));
-        }
+        runtime::check(self.plan.network.is_tcp())?;
         let services = self.selection.make().await?;
         Ok(Server::new(lifecycle::start(self.plan, services).await?))
     }

@@ -1,5 +1,6 @@
 //! One connection: greets the peer, reads its frames until it ends, and takes leave.
 
+mod cancels;
 mod farewell;
 mod greeting;
 mod inbound;

@@ -21,6 +21,7 @@ mod server;
 mod lifecycle;
 
 mod advertise;
+mod runtime;
 mod selection;
 
 mod listener;
@@ -37,6 +38,8 @@ mod inline;
 
 mod peers;
 mod serving;
+
+mod relief;
 
 mod router;
 

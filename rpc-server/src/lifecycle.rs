@@ -83,6 +83,7 @@ pub(crate) async fn start(
     let (port, bound) = listener::bind(&plan.network, &plan.bind).await?;
     let (peers, tasks) = (Arc::<Peers>::default(), TaskTracker::new());
     accept(port, &serving, &peers, &tasks);
+    relieve(&serving, &peers);
     let advertised = prove(&plan, &*registry, bound, serving.instance).await?;
     let registration = register(&plan, &*registry, &serving, advertised);
     await_registration(&plan, &registration, &serving, advertised).await?;
@@ -182,6 +183,17 @@ fn accept(port: Port, serving: &Arc<Serving>, peers: &Arc<Peers>, tasks: &TaskTr
         tasks: tasks.clone(),
     };
     tasks.spawn(listener.run());
+}
+
+/// Starts the task that looks after answers which wait for a task without a turn.
+fn relieve(serving: &Arc<Serving>, peers: &Arc<Peers>) {
+    let (serving, peers) = (Arc::clone(serving), Arc::clone(peers));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = serving.stop().cancelled() => {}
+            () = serving.relief.run(|| peers.relieve()) => {}
+        }
+    });
 }
 
 /// The address to register, which must answer as this server. One that was worked out and does

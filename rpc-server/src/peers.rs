@@ -82,6 +82,20 @@ impl Peers {
         self.live.iter().map(|entry| Arc::clone(entry.value())).collect()
     }
 
+    /// Relieves tasks that were bound to write at the last look already; whether anything is
+    /// unsent anywhere.
+    pub(crate) fn relieve(&self) -> bool {
+        let mut unsent = false;
+        for peer in &self.live {
+            let outbox = peer.link.outbox();
+            if outbox.unsent() > 0 {
+                outbox.relieve();
+                unsent = true;
+            }
+        }
+        unsent
+    }
+
     /// How many are listed.
     pub(crate) fn count(&self) -> usize {
         self.live.len()

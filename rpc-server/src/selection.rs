@@ -84,12 +84,12 @@ impl Selection {
         let mut order = chosen.clone();
         order.sort_by_key(|registration| !registration.has_init());
         for registration in order {
-            if let Entry::Vacant(missing) = instances.entry(registration.type_id()) {
+            if let Entry::Vacant(missing) = instances.entry(registration.instance_type()) {
                 missing.insert(registration.make(&self.provided).await?);
             }
         }
         for registration in chosen {
-            let instance = instances.get(&registration.type_id()).map(Arc::clone);
+            let instance = instances.get(&registration.instance_type()).map(Arc::clone);
             let bound = instance.and_then(|instance| registration.bind(instance));
             services.push(bound.ok_or_else(|| {
                 SetupError::new(format!("{registration}: its `init` made another type"))
@@ -108,7 +108,7 @@ impl Selection {
                      in a server; wrap one of them in a type of its own"
                 )));
             }
-            if all.iter().any(|r| r.type_id() == explicit.type_id) {
+            if all.iter().any(|r| r.instance_type() == explicit.type_id) {
                 continue;
             }
             let shared = ["alloc::sync::Arc<", "alloc::rc::Rc<", "alloc::boxed::Box<"];
@@ -136,7 +136,8 @@ impl Selection {
         all: &[&'static Registration],
     ) -> Result<Vec<&'static Registration>, SetupError> {
         self.check_names(all)?;
-        let is_explicit = |r: &Registration| self.explicit.iter().any(|e| e.type_id == r.type_id());
+        let is_explicit =
+            |r: &Registration| self.explicit.iter().any(|e| e.type_id == r.instance_type());
         let replaced = |r: &Registration| {
             let service = r.meta().registered;
             self.bound.iter().any(|b| b.meta().registered == service)
@@ -246,7 +247,7 @@ fn refuse_duplicates(
 fn refuse_two_inits(chosen: &[&'static Registration]) -> Result<(), SetupError> {
     let mut inits: HashMap<TypeId, &Registration> = HashMap::new();
     for registration in chosen.iter().filter(|registration| registration.has_init()) {
-        match inits.get(&registration.type_id()) {
+        match inits.get(&registration.instance_type()) {
             Some(other) if other.init_path() != registration.init_path() => {
                 return Err(SetupError::new(format!(
                     "{other} and {registration} share one instance but name two inits, `{}` and \
@@ -256,7 +257,7 @@ fn refuse_two_inits(chosen: &[&'static Registration]) -> Result<(), SetupError> 
                 )));
             }
             _ => {
-                inits.insert(registration.type_id(), registration);
+                inits.insert(registration.instance_type(), registration);
             }
         }
     }

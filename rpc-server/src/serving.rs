@@ -2,6 +2,7 @@
 
 use crate::{
     limits::{ServerLimits, Usage},
+    relief::Relief,
     router::Router,
     stats::Counters,
 };
@@ -21,6 +22,8 @@ pub(crate) struct Serving {
     pub(crate) counters: Counters,
     /// The calls of all connections.
     pub(crate) usage: Arc<Usage>,
+    /// Looks after answers that wait for a task without a turn.
+    pub(crate) relief: Relief,
     /// Peers are told to leave; new ones at once.
     leaving: AtomicBool,
     /// New calls are refused.
@@ -38,6 +41,7 @@ impl Serving {
             instance,
             counters: Counters::default(),
             usage: Arc::default(),
+            relief: Relief::default(),
             leaving: AtomicBool::new(false),
             draining: stop.child_token(),
             stop,

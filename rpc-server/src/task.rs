@@ -139,9 +139,14 @@ impl Task {
             outgoing.count(&peer.serving);
         }
         if let Some(message) = outgoing.as_large() {
+            let mut ended = false;
+            // Before the last piece, for the same reason as below.
+            let end = || ended = peer.running.end(call.id);
             // Past its deadline nobody waits for it: the rest would only use up credit.
-            let _ = timeout_at(deadline, peer.link.send_large(message)).await;
-            peer.running.end(call.id);
+            let sent = timeout_at(deadline, peer.link.send_large_then(message, end)).await;
+            if sent.is_err() && !ended {
+                peer.running.end(call.id);
+            }
             return;
         }
         if must_wait() && timeout_at(deadline, peer.link.outbox().drained()).await.is_err() {
@@ -154,7 +159,10 @@ impl Task {
             return;
         }
         match peer.link.outbox().append(|out| outgoing.put(out)) {
-            Ok(sent) if sent.owner => peer.link.outbox().lead(peer.link.stream()).await,
+            Ok(sent) if sent.owner => {
+                peer.serving.relief.expect();
+                peer.link.outbox().lead(peer.link.stream()).await;
+            }
             // Somebody else writes it, or the connection has ended and nobody waits.
             Ok(_) | Err(_) => {}
         }

@@ -219,6 +219,15 @@ impl Picks {
     }
 }
 
+impl Picks {
+    /// The same for a call that waits for room: it misses no place that was given back before.
+    pub(crate) fn choose_closely(&self, turn: usize, wish: &Wish<'_>) -> Pick {
+        let lines = self.ready.candidates.iter().chain(&self.greeting.candidates);
+        lines.flat_map(Candidate::connections).for_each(|c| c.look_closely());
+        self.choose(turn, wish)
+    }
+}
+
 impl Wish<'_> {
     /// Whether the endpoint of `connection` was tried through other connections, which alone were
     /// in trouble.

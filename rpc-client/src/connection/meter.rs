@@ -3,6 +3,8 @@
 //! The reader counts answers in passing; the timekeeper looks ten times a second. Nothing is done
 //! for a single call.
 
+use crate::clock::Time;
+use rpc_core::transport::lock;
 use std::{
     sync::{
         Mutex,
@@ -11,10 +13,8 @@ use std::{
     time::Duration,
 };
 
-use rpc_core::transport::lock;
-
 /// Time between two samples.
-const INTERVAL: u64 = 100;
+const INTERVAL: Duration = Duration::from_millis(100);
 /// A load counts when it has lasted for this many samples.
 const LASTING: usize = 3;
 /// Large bodies on their way at once from which a second connection helps.
@@ -42,7 +42,7 @@ pub(super) struct Meter {
 
 #[derive(Debug, Default)]
 struct Samples {
-    at: u64,
+    at: Option<Time>,
     answers: u64,
     large: u64,
     bytes: u64,
@@ -78,9 +78,13 @@ impl Meter {
 
     /// Takes a sample if it is time for one. Says whether the connection has more than it carries
     /// well.
-    pub(super) fn sample(&self, now: u64, in_flight: usize, limit: usize, cores: usize) -> bool {
+    pub(super) fn sample(&self, now: Time, in_flight: usize, limit: usize, cores: usize) -> bool {
         let mut samples = lock(&self.samples);
-        let time = now.saturating_sub(samples.at);
+        let Some(at) = samples.at else {
+            samples.at = Some(now);
+            return false;
+        };
+        let time = now.since(at);
         if time < INTERVAL {
             return false;
         }
@@ -88,7 +92,7 @@ impl Meter {
         let large = self.large.load(Ordering::Relaxed);
         let bytes = self.bytes.load(Ordering::Relaxed);
         let load = load(&Sample {
-            time: Duration::from_millis(time),
+            time,
             in_flight,
             limit,
             answers: answers - samples.answers,
@@ -98,7 +102,7 @@ impl Meter {
         });
         let next = (samples.next + 1) % LASTING;
         samples.loads[next] = load;
-        *samples = Samples { at: now, answers, large, bytes, next, loads: samples.loads };
+        *samples = Samples { at: Some(now), answers, large, bytes, next, loads: samples.loads };
         let lasting = samples.loads.iter().copied().fold(f64::INFINITY, f64::min);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is small")]
         self.load.store((lasting * 1000.0) as u64, Ordering::Relaxed);
@@ -165,16 +169,17 @@ mod tests {
     #[test]
     fn a_load_counts_when_it_lasts() {
         let meter = Meter::default();
-        let mut now = 1_000;
+        let mut now = Time::from_nanos(1);
+        assert!(!meter.sample(now, 90, 100, 2));
         let mut second = |in_flight| {
-            now += 100;
+            now = now + INTERVAL;
             meter.sample(now, in_flight, 100, 2)
         };
         assert_eq!([second(90), second(90), second(90)], [false, false, true]);
         assert!((meter.load() - 1.2).abs() < 0.01);
-        assert!(!meter.sample(now + 50, 0, 100, 2), "too early to look again");
+        assert!(!meter.sample(now + INTERVAL / 2, 0, 100, 2), "too early to look again");
         assert!(meter.load() > 1.0);
-        assert!(!meter.sample(now + 100, 0, 100, 2));
+        assert!(!meter.sample(now + INTERVAL, 0, 100, 2));
         assert!(meter.load() < 0.01);
     }
 }

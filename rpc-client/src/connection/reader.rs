@@ -1,7 +1,7 @@
 //! The task that reads a connection: frames to the calls that wait for them.
 
 use super::{Arrival, Connection};
-use crate::clock::now_ms;
+use crate::clock::Time;
 use rpc_core::{
     RpcError, defaults,
     transport::{Assembly, Body, Progress, ReadBuffer},
@@ -16,7 +16,7 @@ use std::{
     task::Waker,
     time::Duration,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// How long a connection that must end waits for its reason to be written.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -57,6 +57,8 @@ struct Reader {
     wakers: Vec<Waker>,
     /// Frames that answer what one read has brought: pongs, credit.
     out: Vec<u8>,
+    /// When the last read ended.
+    now: Time,
     /// What the provider said when it closed.
     farewell: Option<String>,
 }
@@ -71,6 +73,7 @@ impl Reader {
             answers: Vec::new(),
             wakers: Vec::new(),
             out: Vec::new(),
+            now: Time::now(),
             farewell: None,
         }
     }
@@ -124,7 +127,8 @@ impl Reader {
     async fn fill(&mut self) -> io::Result<bool> {
         let Self { connection, buffer, assembly, .. } = self;
         let count = connection.link.read_piece(buffer, assembly.room()).await?;
-        if connection.vigil.heard(now_ms(Instant::now())) {
+        self.now = Time::now();
+        if connection.vigil.heard(self.now) {
             connection.standing.endpoint.notify_one();
         }
         Ok(count > 0)
@@ -275,7 +279,7 @@ impl Reader {
 
     fn answer(&mut self, header: Header, body: Body) {
         let Header { kind, flags, aux, id } = header;
-        self.answers.push((id, Arrival::Answer { kind, flags, aux, body }));
+        self.answers.push((id, Arrival::Answer { kind, flags, aux, body, at: self.now }));
     }
 }
 
@@ -336,10 +340,10 @@ mod tests {
     async fn the_rest_of_a_reply_that_was_given_up_takes_no_memory() {
         let mut reader = reader().await;
         let connection = Arc::clone(&reader.connection);
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Time::now() + Duration::from_secs(10);
         let waiters: Vec<_> = (0..3)
             .map(|_| {
-                let mut waiter = connection.admit(deadline, false).unwrap();
+                let mut waiter = connection.admit(deadline, false, Waker::noop().clone()).unwrap();
                 waiter.all_sent(0);
                 first_piece(&mut reader, waiter.id());
                 waiter
@@ -356,8 +360,8 @@ mod tests {
     async fn a_second_answer_to_a_call_leaves_nothing_of_the_first() {
         let mut reader = reader().await;
         let connection = Arc::clone(&reader.connection);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let waiter = connection.admit(deadline, false).unwrap();
+        let deadline = Time::now() + Duration::from_secs(10);
+        let waiter = connection.admit(deadline, false, Waker::noop().clone()).unwrap();
         first_piece(&mut reader, waiter.id());
         assert!(reader.assembly.contains(waiter.id()));
         let mut second = Vec::new();

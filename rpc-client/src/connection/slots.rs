@@ -6,6 +6,7 @@
 //! against shards, lock-free slots and a concurrent map: none was faster.)
 
 use super::Connection;
+use crate::clock::Time;
 use rpc_core::{
     transport::{Body, Sent, lock},
     wire::Kind,
@@ -13,7 +14,7 @@ use rpc_core::{
 use std::{
     pin::Pin,
     sync::{
-        Mutex,
+        Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -40,7 +41,7 @@ struct Slot {
     taken: bool,
     idempotent: bool,
     told_silent: bool,
-    deadline: u64,
+    deadline: Time,
     arrival: Option<Arrival>,
     waker: Option<Waker>,
 }
@@ -49,8 +50,8 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// A reply, an application error or a framework error.
-    /// `aux` is the frame's: the codec, and the load of the provider.
-    Answer { kind: Kind, flags: u8, aux: u16, body: Body },
+    /// `aux` is the frame's: the codec, and the load of the provider; `at` is when it was read.
+    Answer { kind: Kind, flags: u8, aux: u16, body: Body, at: Time },
     /// The connection ended when this many of its bytes had reached the kernel.
     Broken { written: u64 },
     /// The provider does not answer pings. The call may be waited for again.
@@ -82,15 +83,18 @@ impl Slots {
         self.open.load(Ordering::Acquire)
     }
 
+    /// Calls that have a place. Lock-free; the last word is the table's.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
+        self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Takes a place for a call, whose task `waker` wakes when it is told something.
     pub(super) fn admit(
         connection: &Connection,
-        deadline: u64,
+        deadline: Time,
         idempotent: bool,
         limit: usize,
+        waker: Waker,
     ) -> Result<Waiter<'_>, Refused> {
         let this = &connection.slots;
         let mut table = lock(&this.table);
@@ -111,12 +115,22 @@ impl Slots {
         slot.idempotent = idempotent;
         slot.told_silent = false;
         slot.deadline = deadline;
+        slot.waker = Some(waker);
         let id = u64::from(index) | u64::from(slot.generation) << 32;
-        // Sequentially consistent, as is the timekeeper's look: it counts this call, or the call
-        // finds no next look and asks for one.
-        this.in_flight.fetch_add(1, Ordering::SeqCst);
+        this.count(&table);
         drop(table);
-        Ok(Waiter { connection, id, sent: Leaving::NotYet, done: false })
+        Ok(Waiter { connection, id, sent: Leaving::NotYet, watched: true, freed: false })
+    }
+
+    /// Publishes how many places are taken.
+    fn count(&self, table: &Table) {
+        self.in_flight.store(table.slots.len() - table.free.len(), Ordering::Relaxed);
+    }
+
+    /// Sees to it that [`in_flight`](Self::in_flight) does not show more than there are now: a place
+    /// that was given back before is seen, one that is given back after finds who waits for it.
+    pub(super) fn look_closely(&self) {
+        drop(lock(&self.table));
     }
 
     /// Admits no more calls; says whether none is running.
@@ -176,12 +190,12 @@ impl Slots {
         });
     }
 
-    /// Ends the calls whose deadline has passed; the next deadline, `u64::MAX` when none is left.
-    pub(super) fn expire(&self, now: u64) -> u64 {
-        if self.in_flight() == 0 {
-            return u64::MAX;
-        }
-        let mut next = u64::MAX;
+    /// Ends the calls whose deadline has passed; the next deadline, `NEVER` when none is left.
+    ///
+    /// It looks under the lock even when there seem to be no calls: so it either finds a call, or
+    /// the call finds that no next look is planned.
+    pub(super) fn expire(&self, now: Time) -> Time {
+        let mut next = Time::NEVER;
         self.tell_each(|slot| {
             if slot.deadline <= now {
                 return Some(Arrival::Deadline);
@@ -196,6 +210,9 @@ impl Slots {
         let mut wakers = Vec::new();
         {
             let mut table = lock(&self.table);
+            if table.slots.len() == table.free.len() {
+                return;
+            }
             for slot in table.slots.iter_mut().filter(|slot| slot.taken) {
                 // An answer that is there already stands, and so does a broken connection.
                 if slot.is_open()
@@ -208,24 +225,35 @@ impl Slots {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Gives a slot back; says whether the provider may still work for the call, and whether it
-    /// was the last.
-    fn free(&self, id: u64) -> (bool, bool) {
-        let mut table = lock(&self.table);
-        let Some(slot) = table.find(id) else { return (false, false) };
-        let waiting = slot.is_open() || matches!(slot.arrival, Some(Arrival::Deadline));
-        slot.generation = slot.generation.wrapping_add(1).max(1);
-        slot.taken = false;
+    /// Gives the place of a call back whose caller has gone; says whether the provider may still
+    /// work for it.
+    fn abandon(connection: &Connection, id: u64) -> bool {
+        let mut table = lock(&connection.slots.table);
+        let Some(slot) = table.find(id) else { return false };
+        let open = slot.is_open() || matches!(slot.arrival, Some(Arrival::Deadline));
         // Dropped outside of the lock: a waker's drop is not our code.
         let kept = (slot.arrival.take(), slot.waker.take());
-        table.free.push((id & 0xffff_ffff) as u32);
-        // Sequentially consistent, as is the queue of waiting calls: either who joins it sees the
-        // place, or who frees the place sees the queue.
-        let last = self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
-        let closed = table.closed;
-        drop(table);
+        let working = open && !table.closed;
+        Self::free(connection, table, id);
         drop(kept);
-        (waiting && !closed, last)
+        working
+    }
+
+    /// Gives a place back, and tells who waits for one, or for the last to be given back.
+    fn free(connection: &Connection, mut table: MutexGuard<'_, Table>, id: u64) {
+        let this = &connection.slots;
+        if let Some(slot) = table.find(id) {
+            slot.generation = slot.generation.wrapping_add(1).max(1);
+            slot.taken = false;
+            table.free.push((id & 0xffff_ffff) as u32);
+        }
+        this.count(&table);
+        let last = table.free.len() == table.slots.len();
+        drop(table);
+        connection.standing.queue.freed();
+        if last {
+            connection.last_place_freed();
+        }
     }
 }
 
@@ -244,7 +272,7 @@ impl Slot {
             taken: false,
             idempotent: false,
             told_silent: false,
-            deadline: 0,
+            deadline: Time::NEVER,
             arrival: None,
             waker: None,
         }
@@ -270,8 +298,10 @@ pub(crate) struct Waiter<'a> {
     connection: &'a Connection,
     id: u64,
     sent: Leaving,
-    /// An end was told: nothing is to be cancelled.
-    done: bool,
+    /// The waker in the table is that of the poll which goes on now: there is no need to look.
+    watched: bool,
+    /// The answer was taken, and with it the place given back.
+    freed: bool,
 }
 
 /// How much of a request was handed over.
@@ -294,6 +324,11 @@ enum Leaving {
 impl Waiter<'_> {
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The caller is about to wait for something else: another task may poll it next.
+    pub(super) fn look_away(&mut self) {
+        self.watched = false;
     }
 
     pub(super) fn partly_sent(&mut self) {
@@ -338,33 +373,52 @@ impl Future for Waiter<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arrival> {
         let this = &mut *self;
-        let mut table = lock(&this.connection.slots.table);
-        let Some(slot) = table.find(this.id) else {
-            // Unreachable while the waiter lives; an end is better than a wait for ever.
-            return Poll::Ready(Arrival::Deadline);
-        };
-        if let Some(arrival) = slot.arrival.take() {
-            this.done = !matches!(arrival, Arrival::Silent | Arrival::Deadline);
-            return Poll::Ready(arrival);
+        if std::mem::take(&mut this.watched) {
+            // Whatever has come since the call was admitted has woken this very task.
+            return Poll::Pending;
         }
-        let old = if slot.waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
-            None
-        } else {
-            slot.waker.replace(cx.waker().clone())
-        };
-        drop(table);
-        drop(old);
-        Poll::Pending
+        // Cloned and dropped outside of the lock: a waker is not our code.
+        let mut fresh = None;
+        loop {
+            let mut table = lock(&this.connection.slots.table);
+            let Some(slot) = table.find(this.id) else {
+                // Unreachable while the waiter lives; an end is better than a wait for ever.
+                return Poll::Ready(Arrival::Deadline);
+            };
+            if let Some(arrival) = slot.arrival.take() {
+                if matches!(arrival, Arrival::Answer { .. } | Arrival::Broken { .. }) {
+                    this.freed = true;
+                    Slots::free(this.connection, table, this.id);
+                }
+                return Poll::Ready(arrival);
+            }
+            if slot.waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            if fresh.is_some() {
+                let old = std::mem::replace(&mut slot.waker, fresh);
+                drop(table);
+                drop(old);
+                return Poll::Pending;
+            }
+            drop(table);
+            fresh = Some(cx.waker().clone());
+        }
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let (waiting, last) = self.connection.slots.free(self.id);
-        let told = self.done || matches!(self.sent, Leaving::NotYet);
-        if waiting && !told && (self.stop() || matches!(self.sent, Leaving::Partly)) {
+        if self.freed || !Slots::abandon(self.connection, self.id) {
+            return;
+        }
+        let left = match self.sent {
+            Leaving::NotYet => false,
+            Leaving::Partly => true,
+            Leaving::All { .. } | Leaving::Whole { .. } => self.stop(),
+        };
+        if left {
             self.connection.cancel(self.id);
         }
-        self.connection.place_freed(last);
     }
 }

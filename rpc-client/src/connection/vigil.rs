@@ -4,19 +4,13 @@
 //! without that makes the provider silent until its next byte. An idle connection is pinged too,
 //! so that a vanished peer is found before a call is.
 
-use crate::clock::now_ms;
+use crate::clock::Time;
 use rpc_core::defaults;
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
-use tokio::time::Instant;
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// When a connection was heard last, and what follows from that.
+/// When a connection was heard last, and what follows from that. Times are in ns.
 #[derive(Debug)]
 pub(super) struct Vigil {
     heard: AtomicU64,
@@ -27,7 +21,7 @@ pub(super) struct Vigil {
     suspected: AtomicBool,
     /// Since when there have been calls at every look; 0 when there were none. The timekeeper's.
     busy: AtomicU64,
-    idle: u64,
+    idle: Duration,
 }
 
 /// What is to be done.
@@ -43,18 +37,18 @@ impl Vigil {
     pub(super) fn new() -> Self {
         let jitter = 0.75 + fastrand::f64() * 0.5;
         Self {
-            heard: AtomicU64::new(now_ms(Instant::now())),
+            heard: AtomicU64::new(Time::now().nanos()),
             pinged: AtomicU64::new(0),
             silent: AtomicBool::new(false),
             suspected: AtomicBool::new(false),
             busy: AtomicU64::new(0),
-            idle: ms(defaults::IDLE_PING.mul_f64(jitter)),
+            idle: defaults::IDLE_PING.mul_f64(jitter),
         }
     }
 
     /// A byte has come. Says whether the provider had been silent, or suspected of it.
-    pub(super) fn heard(&self, now: u64) -> bool {
-        self.heard.store(now, Ordering::Relaxed);
+    pub(super) fn heard(&self, now: Time) -> bool {
+        self.heard.store(now.nanos(), Ordering::Relaxed);
         let mut cleared = false;
         if self.pinged.load(Ordering::Relaxed) != 0 {
             self.pinged.store(0, Ordering::Relaxed);
@@ -65,15 +59,15 @@ impl Vigil {
     }
 
     /// When the last byte came.
-    pub(super) fn heard_at(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+    pub(super) fn heard_at(&self) -> Time {
+        Time::from_nanos(self.heard.load(Ordering::Relaxed))
     }
 
     /// Something speaks against the provider: whether it is to be pinged now.
-    pub(super) fn suspect(&self, now: u64) -> bool {
+    pub(super) fn suspect(&self, now: Time) -> bool {
         self.suspected.store(true, Ordering::Relaxed);
-        let unasked = Ordering::Relaxed;
-        self.pinged.compare_exchange(0, now.max(1), unasked, unasked).is_ok()
+        let relaxed = Ordering::Relaxed;
+        self.pinged.compare_exchange(0, now.nanos().max(1), relaxed, relaxed).is_ok()
     }
 
     /// Whether a ping after a suspicion is unanswered.
@@ -86,15 +80,16 @@ impl Vigil {
     }
 
     /// Looks at the clock, a few times a second.
-    pub(super) fn look(&self, now: u64, calls_outstanding: bool) -> Look {
+    pub(super) fn look(&self, now: Time, calls_outstanding: bool) -> Look {
         let busy = match self.busy.load(Ordering::Relaxed) {
-            0 => now.max(1),
+            0 => now.nanos(),
             since => since,
         };
         self.busy.store(if calls_outstanding { busy } else { 0 }, Ordering::Relaxed);
+        let quiet = |since: u64| now.since(Time::from_nanos(since));
         let pinged = self.pinged.load(Ordering::Relaxed);
         if pinged != 0 {
-            let late = now.saturating_sub(pinged) >= ms(defaults::SILENCE_AFTER_PING);
+            let late = quiet(pinged) >= defaults::SILENCE_AFTER_PING;
             return if late && !self.silent.swap(true, Ordering::Relaxed) {
                 Look::Silent
             } else {
@@ -103,12 +98,11 @@ impl Vigil {
         }
         let heard = self.heard.load(Ordering::Relaxed);
         // What was quiet while nobody asked anything says nothing.
-        let quiet = |since: u64| now.saturating_sub(since);
-        let ask = calls_outstanding && quiet(heard.max(busy)) >= ms(defaults::SILENCE_BEFORE_PING);
+        let ask = calls_outstanding && quiet(heard.max(busy)) >= defaults::SILENCE_BEFORE_PING;
         if !ask && quiet(heard) < self.idle {
             return Look::Fine;
         }
-        self.pinged.store(now.max(1), Ordering::Relaxed);
+        self.pinged.store(now.nanos(), Ordering::Relaxed);
         Look::Ping
     }
 }
@@ -117,67 +111,71 @@ impl Vigil {
 mod tests {
     use super::*;
 
+    fn ms(ms: u64) -> Time {
+        Time::from_nanos(ms * 1_000_000)
+    }
+
     #[test]
     fn a_second_of_silence_asks_and_another_condemns_until_a_byte_comes() {
         let vigil = Vigil::new();
-        vigil.heard(1_000);
-        assert_eq!(vigil.look(1_000, true), Look::Fine);
-        assert_eq!(vigil.look(1_900, true), Look::Fine);
-        assert_eq!(vigil.look(2_000, true), Look::Ping);
-        assert_eq!(vigil.look(2_900, true), Look::Fine);
-        assert_eq!(vigil.look(3_000, true), Look::Silent);
+        vigil.heard(ms(1_000));
+        assert_eq!(vigil.look(ms(1_000), true), Look::Fine);
+        assert_eq!(vigil.look(ms(1_900), true), Look::Fine);
+        assert_eq!(vigil.look(ms(2_000), true), Look::Ping);
+        assert_eq!(vigil.look(ms(2_900), true), Look::Fine);
+        assert_eq!(vigil.look(ms(3_000), true), Look::Silent);
         assert!(vigil.is_silent());
-        assert_eq!(vigil.look(9_000, true), Look::Fine, "it is told once");
-        assert!(vigil.heard(9_500));
+        assert_eq!(vigil.look(ms(9_000), true), Look::Fine, "it is told once");
+        assert!(vigil.heard(ms(9_500)));
         assert!(!vigil.is_silent());
     }
 
     #[test]
     fn a_quiet_second_counts_from_the_first_call_on() {
         let vigil = Vigil::new();
-        vigil.heard(1_000);
-        assert_eq!(vigil.look(6_000, false), Look::Fine);
-        assert_eq!(vigil.look(6_100, true), Look::Fine, "the call has just begun");
-        assert_eq!(vigil.look(7_000, true), Look::Fine);
-        assert_eq!(vigil.look(7_100, true), Look::Ping);
+        vigil.heard(ms(1_000));
+        assert_eq!(vigil.look(ms(6_000), false), Look::Fine);
+        assert_eq!(vigil.look(ms(6_100), true), Look::Fine, "the call has just begun");
+        assert_eq!(vigil.look(ms(7_000), true), Look::Fine);
+        assert_eq!(vigil.look(ms(7_100), true), Look::Ping);
     }
 
     #[test]
     fn a_byte_ends_a_silence_that_was_found_while_the_ping_was_answered() {
         let vigil = Vigil::new();
         vigil.silent.store(true, Ordering::Relaxed);
-        assert!(vigil.heard(1_000));
+        assert!(vigil.heard(ms(1_000)));
         assert!(!vigil.is_silent());
     }
 
     #[test]
     fn a_suspicion_asks_at_once_and_any_byte_ends_it() {
         let vigil = Vigil::new();
-        vigil.heard(1_000);
-        assert!(vigil.suspect(1_100) && vigil.is_suspected());
-        assert!(!vigil.suspect(1_200), "it is asked already");
-        assert_eq!(vigil.look(2_000, false), Look::Fine);
-        assert!(vigil.heard(2_050) && !vigil.is_suspected());
-        assert!(vigil.suspect(3_000));
-        assert_eq!(vigil.look(4_000, false), Look::Silent, "without any call, too");
+        vigil.heard(ms(1_000));
+        assert!(vigil.suspect(ms(1_100)) && vigil.is_suspected());
+        assert!(!vigil.suspect(ms(1_200)), "it is asked already");
+        assert_eq!(vigil.look(ms(2_000), false), Look::Fine);
+        assert!(vigil.heard(ms(2_050)) && !vigil.is_suspected());
+        assert!(vigil.suspect(ms(3_000)));
+        assert_eq!(vigil.look(ms(4_000), false), Look::Silent, "without any call, too");
     }
 
     #[test]
     fn an_answered_ping_keeps_a_slow_provider_in() {
         let vigil = Vigil::new();
-        vigil.heard(1_000);
-        assert_eq!(vigil.look(1_000, true), Look::Fine);
-        assert_eq!(vigil.look(2_100, true), Look::Ping);
-        assert!(!vigil.heard(2_200));
-        assert_eq!(vigil.look(3_100, true), Look::Fine);
-        assert_eq!(vigil.look(3_200, true), Look::Ping);
+        vigil.heard(ms(1_000));
+        assert_eq!(vigil.look(ms(1_000), true), Look::Fine);
+        assert_eq!(vigil.look(ms(2_100), true), Look::Ping);
+        assert!(!vigil.heard(ms(2_200)));
+        assert_eq!(vigil.look(ms(3_100), true), Look::Fine);
+        assert_eq!(vigil.look(ms(3_200), true), Look::Ping);
     }
 
     #[test]
     fn an_idle_connection_is_pinged_within_a_quarter_of_the_interval() {
         let vigil = Vigil::new();
-        vigil.heard(1_000);
-        assert_eq!(vigil.look(1_000 + 7_499, false), Look::Fine);
-        assert_eq!(vigil.look(1_000 + 12_501, false), Look::Ping);
+        vigil.heard(ms(1_000));
+        assert_eq!(vigil.look(ms(1_000 + 7_499), false), Look::Fine);
+        assert_eq!(vigil.look(ms(1_000 + 12_501), false), Look::Ping);
     }
 }

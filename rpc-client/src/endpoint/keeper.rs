@@ -125,7 +125,7 @@ impl Keeper {
         let mut next = None;
         self.leave(&mut known, now);
         let broken = self.take_out(&mut known, now, &mut next);
-        let trouble = self.suspect(&known, broken > 0, now);
+        let trouble = self.suspect(&known, broken > 0);
         shrink(&mut known, now);
         if let Some(pause) = known.pool.next() {
             sooner(&mut next, now + pause);
@@ -138,7 +138,7 @@ impl Keeper {
             self.troubled = Some(now);
             self.standing.failed(Cause::Connection);
         }
-        self.ask(&endpoint, now);
+        self.ask(&endpoint);
         Some(Step { dial, changed, next })
     }
 
@@ -224,12 +224,12 @@ impl Keeper {
 
     /// When one connection is in trouble, the others are asked whether they are, too. Says whether
     /// one is.
-    fn suspect(&mut self, known: &Known, broken: bool, now: Instant) -> bool {
+    fn suspect(&mut self, known: &Known, broken: bool) -> bool {
         let silent = known.connections.iter().filter(|c| c.is_silent()).count();
         let trouble = broken || silent > self.silent;
         self.silent = silent;
         if trouble {
-            known.connections.iter().filter(|c| c.is_usable()).for_each(|c| c.suspect(now));
+            known.connections.iter().filter(|c| c.is_usable()).for_each(|c| c.suspect());
         }
         trouble
     }
@@ -264,7 +264,7 @@ impl Keeper {
     }
 
     /// An endpoint that was ejected because of its connections comes back through a ping.
-    fn ask(&mut self, endpoint: &Endpoint, now: Instant) {
+    fn ask(&mut self, endpoint: &Endpoint) {
         let probing = self.standing.read(|record| {
             matches!(record.phase(), Phase::Probing { why, .. } if why.cause == Cause::Connection)
         });
@@ -275,7 +275,7 @@ impl Keeper {
         let known = lock(&endpoint.known);
         let mut open = known.connections.iter().filter(|c| c.is_usable() && c.is_greeted());
         if !asked {
-            open.for_each(|c| c.suspect(now));
+            open.for_each(|c| c.suspect());
         } else if open.any(|c| !c.is_suspected()) {
             self.standing.answered_ping();
         }

@@ -15,8 +15,8 @@ pub struct Registration {
     pub line: u32,
     /// The type's name.
     pub type_name: fn() -> &'static str,
-    /// The type.
-    pub type_id: fn() -> TypeId,
+    /// The type of its instances.
+    pub instance_type: fn() -> TypeId,
     /// The contract.
     pub meta: fn() -> &'static ServiceMeta,
     /// How an instance is made when none was handed over.
@@ -54,9 +54,9 @@ impl Registration {
         (self.type_name)()
     }
 
-    /// The type.
-    pub fn type_id(&self) -> TypeId {
-        (self.type_id)()
+    /// The type of its instances.
+    pub fn instance_type(&self) -> TypeId {
+        (self.instance_type)()
     }
 
     /// The contract.

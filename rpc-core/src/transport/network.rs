@@ -56,6 +56,11 @@ impl Network {
         Self(Some(transport))
     }
 
+    /// Whether it is this machine's TCP.
+    pub fn is_tcp(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Connects to `addr`. Without a limit of its own: who dials sets one.
     ///
     /// # Errors

@@ -16,7 +16,6 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Waker},
-    time::Duration,
 };
 
 #[rpc_client(name = "test.Seen")]
@@ -51,7 +50,7 @@ impl Invoke for Recorder {
                 codec: Codec::Named,
                 endpoint: loopback::endpoint(),
                 attempts: 1,
-                elapsed: Duration::ZERO,
+                began: tokio::time::Instant::now(),
             })
         })
     }

@@ -139,7 +139,7 @@ impl Default for ByDefault {
 }
 
 fn registration<S: 'static>() -> &'static Registration {
-    registrations().into_iter().find(|r| r.type_id() == TypeId::of::<S>()).unwrap()
+    registrations().into_iter().find(|r| r.instance_type() == TypeId::of::<S>()).unwrap()
 }
 
 async fn told<S: 'static>(provided: &Provided) -> Result<u32, String> {

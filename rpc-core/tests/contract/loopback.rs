@@ -29,7 +29,7 @@ pub(crate) async fn client<S: 'static, C: RpcProxy>() -> C {
 pub(crate) async fn client_with<S: 'static, C: RpcProxy>(attempts: u32) -> C {
     let registration = service::registrations()
         .into_iter()
-        .find(|r| r.type_id() == std::any::TypeId::of::<S>() && r.meta().id == C::SERVICE.id)
+        .find(|r| r.instance_type() == std::any::TypeId::of::<S>() && r.meta().id == C::SERVICE.id)
         .expect("it is registered");
     let instance = registration.make(&Provided::default()).await.expect("it has an instance");
     let service = registration.bind(instance).expect("it is of the right type");
@@ -88,7 +88,8 @@ impl Invoke for Loopback {
                 codec,
                 endpoint: endpoint(),
                 attempts: place.attempts,
-                elapsed: place.elapsed,
+                // A moment ago.
+                began: tokio::time::Instant::now() - place.elapsed,
             })
         })
     }
@@ -104,7 +105,7 @@ impl Invoke for Fixed {
                 codec: Codec::Named,
                 endpoint: endpoint(),
                 attempts: 2,
-                elapsed: Duration::from_millis(7),
+                began: tokio::time::Instant::now(),
             })
         })
     }

@@ -73,7 +73,7 @@ async fn a_framework_error_inside_the_users_knows_the_call_that_met_it() {
     let Err(ShopError::Rpc(error)) = shop().await.nested().await else { panic!("it fails") };
     assert_eq!((error.service(), error.method()), ("test.Results", "nested"));
     assert_eq!((error.endpoint(), error.attempts()), (Some(endpoint()), 1));
-    assert_eq!(error.elapsed(), Duration::from_millis(1));
+    assert!(error.elapsed() >= Duration::from_millis(1));
     assert!(error.is_remote());
     assert_eq!((error.outcome(), error.remote_outcome()), (Outcome::Ran, Some(Outcome::NotSent)));
 }

@@ -23,7 +23,7 @@ pub(super) fn expand(service: &Service) -> TokenStream {
                     file: ::core::file!(),
                     line: ::core::line!(),
                     type_name: ::core::any::type_name::<#ty>,
-                    type_id: ::core::any::TypeId::of::<#ty>,
+                    instance_type: ::core::any::TypeId::of::<#ty>,
                     meta: || #def.meta,
                     make: #make,
                     bind: |__instance| __rpc::bind(#def, __instance),

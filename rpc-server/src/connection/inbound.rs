@@ -1,5 +1,6 @@
 //! What the frames of a client mean: requests, cancels, pieces, credit, pings.
 
+use super::cancels::Cancels;
 use crate::{
     dispatch::{Admitted, Arrival, Dispatcher, understood},
     peers::Peer,
@@ -14,7 +15,7 @@ use rpc_core::{
         put_signal, read_close, read_total,
     },
 };
-use std::{collections::VecDeque, sync::Arc, task::Context};
+use std::{sync::Arc, task::Context};
 use tokio::{task::coop, time::Instant};
 
 /// Frames are handled until this many bytes of answers wait to be sent.
@@ -35,8 +36,7 @@ pub(super) struct Inbound {
     batch: Vec<u8>,
     /// Up to which position in the stream cancels were looked for.
     looked: u64,
-    /// Calls that are cancelled further on in what was read, with the position of the cancel.
-    cancelled: VecDeque<(u64, u64)>,
+    cancels: Cancels,
     left: bool,
 }
 
@@ -73,7 +73,7 @@ impl Inbound {
             assembly,
             batch: Vec::new(),
             looked: 0,
-            cancelled: VecDeque::new(),
+            cancels: Cancels::default(),
             left: false,
         }
     }
@@ -216,7 +216,7 @@ impl Inbound {
         // What breaks the rules is found again when its turn comes.
         while let Ok(Some((header, _, length))) = next_frame(data) {
             if header.kind == Kind::Cancel {
-                self.cancelled.push_back((header.id, at));
+                self.cancels.found(header.id, at);
                 if self.peer.running.cancel(header.id) || self.assembly.forget(header.id).is_some()
                 {
                     Counters::add(&self.peer.serving.counters.cancelled, 1);
@@ -233,7 +233,7 @@ impl Inbound {
         match header.kind {
             Kind::Cancel => {
                 // Applied already when it was read.
-                self.cancelled.pop_front_if(|(_, at)| *at == position);
+                self.cancels.passed(header.id, position);
             }
             Kind::Ping => put_signal(&mut self.batch, Kind::Pong, header.id),
             Kind::Credit => {
@@ -339,7 +339,7 @@ impl Inbound {
     /// A request that may run. One that was cancelled further on in what was read, or is refused,
     /// may not.
     fn admit(&mut self, arrival: &Arrival<'_>) -> Result<Option<Admitted>, ProtocolError> {
-        if self.cancelled.iter().any(|(cancelled, _)| *cancelled == arrival.id) {
+        if self.cancels.is_ahead(arrival.id) {
             Counters::add(&self.peer.serving.counters.cancelled, 1);
             return Ok(None);
         }

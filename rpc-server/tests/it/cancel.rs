@@ -82,3 +82,26 @@ async fn the_end_of_a_connection_drops_its_handlers() {
     assert_eq!(other.expect(Kind::Reply, 1).await.value::<String>(), "mine");
     assert_eq!(server.stats().cancelled, 50);
 }
+
+#[tokio::test]
+async fn thousands_of_cancels_in_one_write_reach_their_calls_alone() {
+    let (server, state) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let (calls, text) = (5_000, Text { text: "" });
+    let mut bytes: Vec<u8> = (1..=calls).flat_map(|id| request(id, "echo", &text)).collect();
+    // All but the last, the other way round, and an id that is used again afterwards.
+    bytes.extend((1..calls).rev().flat_map(|id| signal(Kind::Cancel, id)));
+    bytes.extend(request(1, "echo", &text));
+    peer.send(bytes).await;
+    // How much of it one read brings is the kernel's choice: some run before their cancel is seen.
+    let total = || server.stats().served + server.stats().cancelled;
+    until("each has run or was cancelled", || total() == calls + 1).await;
+    let mut answered = std::collections::BTreeMap::<u64, u32>::new();
+    for _ in 0..server.stats().served {
+        *answered.entry(peer.next().await.unwrap().header.id).or_default() += 1;
+    }
+    assert_eq!(answered[&calls], 1, "it was never cancelled");
+    assert!(answered[&1] >= 1, "the second call of this id was not");
+    assert_eq!(state.started() as u64, server.stats().served);
+    peer.check_alive().await;
+}

@@ -187,3 +187,14 @@ async fn a_request_that_is_too_large_is_refused_by_its_head() {
     assert!(given >= 1024 * 1024, "{given}");
     assert_eq!((state.started(), server.stats().held_bytes), (0, 0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_may_be_used_again_once_the_last_piece_is_there() {
+    let (server, _) = start_lab().await;
+    let mut peer = RawPeer::connect_with(server.local_addr(), BASE_LIMITS_BUT_LARGE).await;
+    for _ in 0..200 {
+        peer.send(request(1, "bytes", &Count { count: 100_000 })).await;
+        assert!(receive(&mut peer, 1).await.len() > 100_000);
+    }
+    assert_eq!(server.stats().served, 200);
+}

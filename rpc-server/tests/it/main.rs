@@ -22,3 +22,4 @@ mod panics;
 mod selection;
 mod signals;
 mod start;
+mod turns;

@@ -192,3 +192,56 @@ async fn calls_that_waited_too_long_for_a_thread_are_not_started() {
     assert_eq!((late, state.started(), server.stats().refused.time_passed), (11, 0, 11));
     assert_eq!(method(&server, "echo").running, 0);
 }
+
+/// Workers of 20 ms: what they can do is 400 calls a second.
+const WORKERS: usize = 8;
+
+/// Eight workers under twice what they can do, from callers that give each call 300 ms and do not
+/// wait for the answers before they send more. How many of 12 s of calls were answered, as a share
+/// of what the workers can do.
+async fn goodput(limit: Limit) -> f64 {
+    let (server, state) = limited(&[("test.Lab/work", limit)]).await;
+    state.gate.add_permits(WORKERS);
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let mut head = head("work");
+    head.remaining_ms = 300;
+    let (calls, rest) = (12 * 800, args(&Millis { millis: 20 }));
+    let mut every = tokio::time::interval(std::time::Duration::from_micros(1_250));
+    let begun = tokio::time::Instant::now();
+    let (mut sent, mut answered, mut refused, mut late) = (0, 0, 0, 0);
+    while answered + refused + late < calls {
+        // Reading loses nothing when it is given up for the next tick.
+        let frame = tokio::select! {
+            _ = every.tick(), if sent < calls => {
+                sent += 1;
+                head.sent_ms = u32::try_from(begun.elapsed().as_millis()).unwrap();
+                peer.send(request_with(sent, 0, head, &rest)).await;
+                continue;
+            }
+            frame = peer.next() => frame.unwrap(),
+        };
+        match frame.header.kind {
+            Kind::Reply => answered += 1,
+            _ => match frame.error().0 {
+                Reason::Overloaded => refused += 1,
+                Reason::DeadlinePassed | Reason::TimePassed => late += 1,
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+    // What was refused did not run, whatever else did.
+    assert_eq!(method(&server, "work").refused, refused + server.stats().refused.time_passed);
+    assert_eq!(state.started() as u64, answered + server.stats().deadlines_passed);
+    f64::from(u32::try_from(answered).unwrap()) / f64::from(12 * 400)
+}
+
+#[tokio::test]
+#[ignore = "takes a minute"]
+async fn goodput_holds_under_twice_the_capacity() {
+    let without = goodput(Limit::none()).await;
+    assert!(without < 0.5, "without a limit nearly all are late: {without}");
+    for limit in [Limit::fixed(16), Limit::adaptive_between(4, 1_000)] {
+        let share = goodput(limit).await;
+        assert!(share >= 0.8, "{limit:?}: {share}");
+    }
+}

@@ -54,6 +54,8 @@ pub trait Lab {
     async fn context(&self, key: String) -> Result<(u64, Option<String>)>;
     /// Fails, and says that the instance is at fault.
     async fn fault(&self) -> Result<(), LabError>;
+    /// Works for so long as one of as many workers as the gate has permits.
+    async fn work(&self, millis: u64) -> Result<()>;
     /// Blocks its thread.
     async fn block(&self, millis: u64) -> Result<()>;
 }
@@ -144,6 +146,14 @@ impl Lab for LabService {
     async fn fault(&self) -> Result<(), LabError> {
         CallContext::current().instance_at_fault();
         Err(LabError("broken".into()))
+    }
+
+    async fn work(&self, millis: u64) -> Result<()> {
+        let _running = Running::start(&self.0);
+        let worker = self.0.gate.acquire().await.map_err(|e| RpcError::internal(e.to_string()))?;
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        drop(worker);
+        Ok(())
     }
 
     #[allow(clippy::disallowed_methods, reason = "what bad handlers do")]
