@@ -55,7 +55,8 @@ impl<'de> Args<'de> {
         codec: Codec,
         method: &'static MethodMeta,
     ) -> Result<Self, RpcError> {
-        codec::scan(body).map_err(|e| malformed(e.message()))?;
+        // Each value is checked as it is located, and nothing is decoded before all are: the same
+        // as scanning the whole, in one pass.
         let mut values = Values::new(method.args.len());
         let mut rest = body;
         let entries =
@@ -73,7 +74,10 @@ impl<'de> Args<'de> {
                 )));
             }
         }
-        Ok(Self { codec, method, values })
+        if rest.is_empty() {
+            return Ok(Self { codec, method, values });
+        }
+        Err(malformed(&format!("{} bytes follow them", rest.len())))
     }
 
     /// The value of the argument at `index` of the signature.

@@ -23,12 +23,17 @@ use tokio::{task::JoinHandle, time::Instant};
 /// makes, without an argument anywhere. A generated client reads the context when a method is
 /// called, not when its future is first polled. Use [`spawn`] to keep it across a spawned task.
 #[derive(Debug, Clone, Default)]
-pub struct CallContext {
+pub struct CallContext(Option<Arc<Known>>);
+
+/// What is known about a call. In one piece of shared memory, since a context is put in its place
+/// and taken from it around every poll.
+#[derive(Debug, Default)]
+struct Known {
     peer: Option<SocketAddr>,
     deadline: Option<Instant>,
     trace: Option<TraceId>,
     metadata: Option<Arc<[MetadataEntry]>>,
-    fault: Option<Arc<AtomicBool>>,
+    fault: AtomicBool,
 }
 
 impl CallContext {
@@ -40,12 +45,12 @@ impl CallContext {
 
     /// The address that the request came from.
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+        self.0.as_ref()?.peer
     }
 
     /// What is left of the time for this call; zero when it has passed.
     pub fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(|d| d.saturating_duration_since(Instant::now()))
+        self.deadline().map(|d| d.saturating_duration_since(Instant::now()))
     }
 
     /// The value of a metadata key, whether it propagates or not.
@@ -55,27 +60,33 @@ impl CallContext {
 
     /// The trace that the call belongs to, if the caller named one.
     pub fn trace_id(&self) -> Option<TraceId> {
-        self.trace
+        self.0.as_ref()?.trace
     }
 
     /// Says that the error this handler is about to return is this instance's own fault, so that
     /// clients count it against the instance. No effect on a call that succeeds.
     pub fn instance_at_fault(&self) {
-        if let Some(fault) = &self.fault {
-            fault.store(true, Ordering::Relaxed);
+        if let Some(known) = &self.0 {
+            known.fault.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the handler has said so. For the server.
+    #[doc(hidden)]
+    pub fn is_instance_at_fault(&self) -> bool {
+        self.0.as_ref().is_some_and(|known| known.fault.load(Ordering::Relaxed))
     }
 
     /// The instant by which the call must end. For the client.
     #[doc(hidden)]
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.0.as_ref()?.deadline
     }
 
     /// All metadata. For the client, which passes on what propagates.
     #[doc(hidden)]
     pub fn entries(&self) -> &[MetadataEntry] {
-        self.metadata.as_deref().unwrap_or_default()
+        self.0.as_ref().and_then(|known| known.metadata.as_deref()).unwrap_or_default()
     }
 
     /// The context of a request that has arrived. For the server.
@@ -86,9 +97,27 @@ impl CallContext {
         deadline: Option<Instant>,
         trace: Option<TraceId>,
         metadata: Option<Arc<[MetadataEntry]>>,
-        fault: Arc<AtomicBool>,
     ) -> Self {
-        Self { peer: Some(peer), deadline, trace, metadata, fault: Some(fault) }
+        Self::default().renewed(peer, deadline, trace, metadata)
+    }
+
+    /// The same in the memory of this context, if nobody else has kept it. For the server.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn renewed(
+        mut self,
+        peer: SocketAddr,
+        deadline: Option<Instant>,
+        trace: Option<TraceId>,
+        metadata: Option<Arc<[MetadataEntry]>>,
+    ) -> Self {
+        let fault = AtomicBool::new(false);
+        let known = Known { peer: Some(peer), deadline, trace, metadata, fault };
+        match self.0.as_mut().and_then(Arc::get_mut) {
+            Some(memory) => *memory = known,
+            None => self.0 = Some(Arc::new(known)),
+        }
+        self
     }
 
     /// Runs `f` with this context as the current one.
@@ -148,7 +177,7 @@ mod tests {
 
     fn context(value: &str) -> CallContext {
         let entry = MetadataEntry { key: "tenant".into(), value: value.into(), propagates: true };
-        CallContext { metadata: Some(Arc::new([entry])), ..CallContext::default() }
+        CallContext(Some(Arc::new(Known { metadata: Some(Arc::new([entry])), ..Known::default() })))
     }
 
     #[test]

@@ -22,7 +22,7 @@ use rpc_core::{
     },
 };
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,8 +36,10 @@ pub(crate) struct Dispatcher {
     /// When the peer's preface was read: where both clocks start.
     greeted: Instant,
     meter: Meter<Route>,
-    /// The flag for the next handler that is polled here; most of them give it back.
-    fault: Arc<AtomicBool>,
+    /// The memory of a context, for the next handler that is polled here.
+    spare: CallContext,
+    /// Whether new calls are refused; looked at once for a batch.
+    draining: bool,
     /// Answers since the last [`settle`](Self::settle), so that short calls share one counting.
     served: Option<(Route, u64)>,
 }
@@ -72,7 +74,15 @@ pub(crate) struct Admitted {
 impl Dispatcher {
     pub(crate) fn new(peer: Arc<Peer>, greeted: Instant) -> Self {
         let (delay, meter) = (DelayMeter::default(), Meter::new());
-        Self { peer, delay, greeted, meter, fault: Arc::default(), served: None }
+        Self {
+            peer,
+            delay,
+            greeted,
+            meter,
+            spare: CallContext::default(),
+            draining: false,
+            served: None,
+        }
     }
 
     /// Whether the request may run.
@@ -141,6 +151,7 @@ impl Dispatcher {
     /// A batch of requests begins; the clock was read at `now`.
     pub(crate) fn begin(&mut self, now: Instant) {
         self.meter.begin(now);
+        self.draining = self.peer.serving.draining().is_cancelled();
     }
 
     /// A batch of requests ends.
@@ -165,7 +176,7 @@ impl Dispatcher {
     }
 
     fn not_draining(&self) -> Result<(), Refusal> {
-        if self.peer.serving.draining().is_cancelled() {
+        if self.draining {
             let text = "this server is leaving and takes no new calls; another instance will";
             return Err(Refusal::new(Reason::Draining, text));
         }
@@ -248,19 +259,15 @@ impl Dispatcher {
         cx: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) {
-        match Arc::get_mut(&mut self.fault) {
-            Some(flag) => *flag.get_mut() = false,
-            // A handler has kept its context, and with it the flag.
-            None => self.fault = Arc::default(),
-        }
         let size = body.len();
-        let mut handler = self.handler(&admitted, body, Arc::clone(&self.fault));
+        let spare = std::mem::take(&mut self.spare);
+        let mut handler = self.handler(&admitted, body, spare);
         let router = &self.peer.serving.router;
         let polled = handler.poll(router, cx);
         self.meter.polled(admitted.call.route, |route| router.pace(route));
         match polled {
             Poll::Ready(ended) => {
-                drop(handler);
+                self.spare = handler.into_context();
                 self.answer(admitted, ended, out);
             }
             Poll::Pending => self.running_task(admitted, size).spawn_rest(handler),
@@ -269,7 +276,7 @@ impl Dispatcher {
 
     fn run_in_task(&mut self, admitted: Admitted, body: Body) {
         let size = body.len();
-        let handler = self.handler(&admitted, body, Arc::default());
+        let handler = self.handler(&admitted, body, CallContext::default());
         self.meter.spawned();
         self.running_task(admitted, size).spawn_run(handler);
     }
@@ -295,15 +302,15 @@ impl Dispatcher {
         }
     }
 
-    fn handler(&self, admitted: &Admitted, body: Body, fault: Arc<AtomicBool>) -> Handler {
-        let context = CallContext::of_request(
+    /// A handler, its context in the memory of `spare`.
+    fn handler(&self, admitted: &Admitted, body: Body, spare: CallContext) -> Handler {
+        let context = spare.renewed(
             self.peer.addr,
             Some(admitted.deadline),
             admitted.trace,
             admitted.metadata.clone(),
-            Arc::clone(&fault),
         );
-        Handler::new(admitted.call.route, body, admitted.call.codec, context, fault)
+        Handler::new(admitted.call.route, body, admitted.call.codec, context)
     }
 
     /// A task whose handler runs: counted among those of its method, limited or not.

@@ -11,17 +11,12 @@ use std::{
     any::Any,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll},
 };
 
 /// A handler that has not ended yet.
 pub(crate) struct Handler {
     context: CallContext,
-    fault: Arc<AtomicBool>,
     state: State,
 }
 
@@ -55,20 +50,14 @@ pub(crate) enum How {
 }
 
 impl Handler {
-    /// A handler for the call that `context` describes; `fault` is the flag in it.
-    pub(crate) fn new(
-        route: Route,
-        body: Body,
-        codec: Codec,
-        context: CallContext,
-        fault: Arc<AtomicBool>,
-    ) -> Self {
-        Self { context, fault, state: State::Ready(route, body, codec) }
+    /// A handler for the call that `context` describes.
+    pub(crate) fn new(route: Route, body: Body, codec: Codec, context: CallContext) -> Self {
+        Self { context, state: State::Ready(route, body, codec) }
     }
 
     /// Polls it. A panic ends it, and is not let through.
     pub(crate) fn poll(&mut self, router: &Router, cx: &mut Context<'_>) -> Poll<Ended> {
-        let Self { context, fault, state } = self;
+        let Self { context, state } = self;
         // Unwind safety: after a panic the future is dropped and never looked at again, and the
         // context restores itself.
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -98,7 +87,12 @@ impl Handler {
                 How::Panicked(text(panic))
             }
         };
-        Poll::Ready(Ended { how, fault: fault.load(Ordering::Relaxed) })
+        Poll::Ready(Ended { how, fault: context.is_instance_at_fault() })
+    }
+
+    /// Drops it; the context that it had, for another one.
+    pub(crate) fn into_context(mut self) -> CallContext {
+        std::mem::take(&mut self.context)
     }
 }
 

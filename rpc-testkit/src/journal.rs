@@ -9,9 +9,13 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use tokio::time::Instant;
 
 /// The folder of a test; deleted when this is dropped.
 #[derive(Debug)]
@@ -31,9 +35,17 @@ pub struct Execution {
 /// The executions by key.
 pub type Executions = HashMap<String, Vec<Execution>>;
 
-/// The time since the Unix epoch, which all processes of a machine share.
+/// The time since the Unix epoch, which all processes of a machine share. Where tokio's clock is
+/// paused, it goes as that goes.
 pub fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    static BEGAN: LazyLock<(Duration, Instant)> = LazyLock::new(|| {
+        (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), Instant::now())
+    });
+    let (epoch, began) = *BEGAN;
+    let now = Instant::now();
+    // The first call may have been made where the clock was paused, ahead of others.
+    (epoch + now.saturating_duration_since(began))
+        .saturating_sub(began.saturating_duration_since(now))
 }
 
 impl Journal {

@@ -59,10 +59,20 @@ impl Load {
         R: Future<Output = Result<String, RpcError>> + Send + 'static,
     {
         static LOADS: AtomicU64 = AtomicU64::new(1);
+        let load = LOADS.fetch_add(1, Ordering::Relaxed);
+        Self::named(&load.to_string(), per_second, call)
+    }
+
+    /// The same, with keys that begin with `name`, which no other load of the test has.
+    pub fn named<F, R>(name: &str, per_second: u32, call: F) -> Self
+    where
+        F: Fn(Turn) -> R + Send + 'static,
+        R: Future<Output = Result<String, RpcError>> + Send + 'static,
+    {
         let stop = Arc::new(AtomicBool::new(false));
         let ended = Arc::new(AtomicU64::new(0));
         let (stopped, counter) = (Arc::clone(&stop), Arc::clone(&ended));
-        let load = LOADS.fetch_add(1, Ordering::Relaxed);
+        let load = name.to_owned();
         let task = tokio::spawn(async move {
             let mut ticks = interval(Duration::from_secs(1) / per_second);
             // Late is made good, so that the rate holds.

@@ -1,4 +1,4 @@
-//! A TCP proxy that can reset, hold up or refuse what goes through it.
+//! A TCP proxy that can reset, hold up, slow down or refuse what goes through it.
 
 use socket2::SockRef;
 use std::{io, net::SocketAddr, time::Duration};
@@ -22,11 +22,14 @@ pub struct ChaosProxy {
     task: JoinHandle<()>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Faults {
     /// How many times all connections have been reset.
     resets: u64,
-    blackhole: bool,
+    /// Requests and replies that are held up.
+    held: [bool; 2],
+    latency: Duration,
+    bandwidth: Option<u64>,
     refuse: bool,
 }
 
@@ -39,7 +42,7 @@ impl ChaosProxy {
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
-        let (faults, seen) = watch::channel(Faults { resets: 0, blackhole: false, refuse: false });
+        let (faults, seen) = watch::channel(Faults::default());
         let (listens, listening) = watch::channel(true);
         let task = tokio::spawn(serve(listener, addr, target, seen, listens));
         Ok(Self { addr, faults, listening, task })
@@ -58,7 +61,22 @@ impl ChaosProxy {
     /// Holds up all bytes in both directions, and those of new connections. What was held up goes
     /// on when it ends, as after lost packets.
     pub fn set_blackhole(&self, blackhole: bool) {
-        self.faults.send_modify(|faults| faults.blackhole = blackhole);
+        self.faults.send_modify(|faults| faults.held = [blackhole; 2]);
+    }
+
+    /// Holds up what comes from the target, or no longer. What goes to it passes.
+    pub fn hold_replies(&self, hold: bool) {
+        self.faults.send_modify(|faults| faults.held[1] = hold);
+    }
+
+    /// Delays bytes this long each way; those that come while others wait, up to twice as long.
+    pub fn set_latency(&self, latency: Duration) {
+        self.faults.send_modify(|faults| faults.latency = latency);
+    }
+
+    /// Lets so many bytes a second pass each way, on each connection.
+    pub fn set_bandwidth(&self, bandwidth: Option<u64>) {
+        self.faults.send_modify(|faults| faults.bandwidth = bandwidth);
     }
 
     /// Refuses new connections, or listens again on the same port. Returns when that holds.
@@ -66,6 +84,13 @@ impl ChaosProxy {
         self.faults.send_modify(|faults| faults.refuse = refuse);
         let mut listening = self.listening.clone();
         let _ = listening.wait_for(|listening| *listening != refuse).await;
+    }
+
+    /// Ends everything that was set. Returns when it listens.
+    pub async fn heal(&self) {
+        self.faults
+            .send_modify(|faults| *faults = Faults { resets: faults.resets, ..Faults::default() });
+        self.refuse(false).await;
     }
 }
 
@@ -116,16 +141,17 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 /// Carries one connection until an end closes it or it is reset.
 async fn forward(client: TcpStream, target: SocketAddr, mut faults: watch::Receiver<Faults>) {
     let resets = faults.borrow().resets;
-    let mut blackhole = faults.clone();
-    if blackhole.wait_for(|faults| !faults.blackhole).await.is_err() {
+    let mut held = faults.clone();
+    if held.wait_for(|faults| !faults.held[0]).await.is_err() {
         return;
     }
     let Ok(server) = TcpStream::connect(target).await else { return reset(&client) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let mut requests = Pump { from: client_read, to: server_write, faults: faults.clone() };
-    let mut replies = Pump { from: server_read, to: client_write, faults: faults.clone() };
+    let pump = |direction, from, to| Pump { direction, from, to, faults: faults.clone() };
+    let mut requests = pump(0, client_read, server_write);
+    let mut replies = pump(1, server_read, client_write);
     let both = async { tokio::join!(requests.run(), replies.run()) };
     let cut = tokio::select! {
         _ = both => false,
@@ -144,6 +170,7 @@ fn reset(stream: &TcpStream) {
 
 /// One direction of a connection.
 struct Pump {
+    direction: usize,
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     faults: watch::Receiver<Faults>,
@@ -154,11 +181,25 @@ impl Pump {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let count = self.from.read(&mut buffer).await?;
-            let open = self.faults.wait_for(|faults| !faults.blackhole).await.is_ok();
+            let pause = self.pause(count);
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            let direction = self.direction;
+            let open = self.faults.wait_for(|faults| !faults.held[direction]).await.is_ok();
             if count == 0 || !open {
                 return self.to.shutdown().await;
             }
             self.to.write_all(&buffer[..count]).await?;
         }
+    }
+
+    /// How long so many bytes are on their way.
+    fn pause(&self, bytes: usize) -> Duration {
+        let Faults { latency, bandwidth, .. } = *self.faults.borrow();
+        let transfer = bandwidth.map_or(Duration::ZERO, |rate| {
+            Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1))
+        });
+        latency + transfer
     }
 }

@@ -216,6 +216,11 @@ fn new_folder() -> PathBuf {
     folder
 }
 
+/// A port that is free, and not one that the kernel gives to outgoing connections.
+pub(crate) fn free_port() -> Result<u16, String> {
+    free_ports(1).map(|ports| ports[0])
+}
+
 fn free_ports(count: usize) -> Result<Vec<u16>, String> {
     let mut ports = Vec::new();
     for _ in 0..1_000 {

@@ -12,21 +12,22 @@ use std::fmt;
 /// an incomplete value, and bytes after the value. The text names the place.
 #[inline]
 pub fn scan(bytes: &[u8]) -> Result<(), RpcError> {
-    match walk(bytes) {
+    match walk(bytes, MAX_DEPTH) {
         Ok(length) if length == bytes.len() => Ok(()),
         Ok(at) => Err(refuse(&Fault::Trailing { at, more: bytes.len() - at })),
         Err(fault) => Err(refuse(&fault)),
     }
 }
 
-/// The length of the first whole value in `bytes`, checked like by [`scan`]; more may follow it.
+/// The length of the first whole value in `bytes`, which lie in a container of a message, checked
+/// like by [`scan`]; more may follow it.
 ///
 /// # Errors
 ///
 /// As for [`scan`], except that bytes after the value are no error.
 #[inline]
 pub fn skip(bytes: &[u8]) -> Result<usize, RpcError> {
-    walk(bytes).map_err(|fault| refuse(&fault))
+    walk(bytes, MAX_DEPTH - 1).map_err(|fault| refuse(&fault))
 }
 
 /// Why bytes are refused. The offsets are those of the value's first byte.
@@ -68,8 +69,8 @@ fn refuse(fault: &Fault) -> RpcError {
     RpcError::internal(fault.to_string())
 }
 
-/// The length of the first whole value.
-fn walk(bytes: &[u8]) -> Result<usize, Fault> {
+/// The length of the first whole value, nested at most `levels` deep.
+fn walk(bytes: &[u8], levels: usize) -> Result<usize, Fault> {
     // What the open containers around the current one still lack, in values. 32 bits are enough:
     // no count exceeds the length of the message, whose own length travels in 32.
     let mut around = [0_u32; MAX_DEPTH];
@@ -89,7 +90,7 @@ fn walk(bytes: &[u8]) -> Result<usize, Fault> {
         match head {
             Head::Whole { next } => at = next,
             Head::Holds { next, values } => {
-                if depth == MAX_DEPTH {
+                if depth == levels {
                     return Err(Fault::Deep { at });
                 }
                 around[depth] = lacking;

@@ -13,7 +13,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Waker},
 };
@@ -58,13 +58,7 @@ impl Invoke for Recorder {
 
 fn handler_of(tenant: &str) -> CallContext {
     let entry = MetadataEntry { key: "tenant".into(), value: tenant.into(), propagates: true };
-    CallContext::of_request(
-        loopback::endpoint(),
-        None,
-        None,
-        Some(Arc::new([entry])),
-        Arc::new(AtomicBool::new(false)),
-    )
+    CallContext::of_request(loopback::endpoint(), None, None, Some(Arc::new([entry])))
 }
 
 #[tokio::test]

@@ -1,0 +1,8 @@
+//! Scenarios of the laboratory: the same scripts in simulated time and for real, with exact
+//! counts, and random ones in simulated time.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ledger;
+mod random;
+mod scenarios;
