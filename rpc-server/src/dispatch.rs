@@ -192,12 +192,8 @@ impl Dispatcher {
             );
             return Err(Refusal::new(Reason::TooLarge, text));
         }
-        self.peer.admission.check(size).map_err(|limit| {
-            Refusal::new(
-                Reason::Overloaded,
-                format!("this server has reached {limit}; try again, or raise it"),
-            )
-        })
+        let refuse = |text| Refusal::new(Reason::Overloaded, text);
+        self.peer.admission.check(size).map_err(refuse)
     }
 
     fn route(&self, head: RequestHead) -> Result<Route, Refusal> {

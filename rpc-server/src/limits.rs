@@ -89,23 +89,28 @@ impl Admission {
         self.own.calls()
     }
 
-    /// Whether one more call with a body of `bytes` is within the limits; if not, which limit it
-    /// is. Costs loads only, so that a call that ends at once need not be counted at all; other
-    /// connections may overshoot the process limits by one call each meanwhile.
+    /// Whether one more call with a body of `bytes` is within the limits; if not, which limit is in
+    /// the way, for people. Costs loads only, so that a call that ends at once need not be counted
+    /// at all; other connections may overshoot the process limits by one call each meanwhile.
     pub(crate) fn check(&self, bytes: usize) -> Result<(), String> {
-        let limits = &self.limits;
-        let beyond = |count: usize, what: &str| Err(format!("the limit of {count} {what}"));
-        if self.own.calls() >= limits.in_flight_per_connection as usize {
-            return beyond(limits.in_flight_per_connection as usize, "calls on one connection");
+        let Self { limits, own, process } = self;
+        let calls = limits.in_flight_per_connection as usize;
+        if own.calls() >= calls {
+            let setting = "max_in_flight_per_connection";
+            return beyond("calls on one connection", own.calls(), calls, setting);
         }
-        if self.process.calls() >= limits.in_flight_per_process as usize {
-            return beyond(limits.in_flight_per_process as usize, "calls in the process");
+        let calls = limits.in_flight_per_process as usize;
+        if process.calls() >= calls {
+            return beyond("calls in the process", process.calls(), calls, "max_in_flight");
         }
-        if self.own.bytes() + bytes > limits.held_per_connection {
-            return beyond(limits.held_per_connection, "bytes held for one connection");
+        let held = limits.held_per_connection;
+        if own.bytes() + bytes > held {
+            let setting = "max_held_per_connection";
+            return beyond("bytes held for one connection", own.bytes(), held, setting);
         }
-        if self.process.bytes() + bytes > limits.held_per_process {
-            return beyond(limits.held_per_process, "bytes held in the process");
+        let held = limits.held_per_process;
+        if process.bytes() + bytes > held {
+            return beyond("bytes held in the process", process.bytes(), held, "max_held");
         }
         Ok(())
     }
@@ -128,6 +133,14 @@ impl Admission {
             .max(share(self.process.bytes(), limits.held_per_process))
             .max(own)
     }
+}
+
+/// The text for a limit that is in the way.
+fn beyond(what: &str, now: usize, limit: usize, setting: &str) -> Result<(), String> {
+    Err(format!(
+        "this server has reached its limit of {limit} {what}, {now} at the moment: call another \
+         instance, call less at a time, or raise .{setting}(..)"
+    ))
 }
 
 /// A part of a limit in 255ths, at most all of it. Without a division when there is none, as for

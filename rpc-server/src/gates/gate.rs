@@ -185,10 +185,14 @@ impl Gate {
     fn text(&self, limit: u32, late: Option<(Duration, Duration)>) -> String {
         let Self { name, tally, .. } = self;
         let (running, kind) = (tally.running(), self.kind());
+        let more = match self.limit.0 {
+            Kind::Adaptive { .. } => "add instances".to_owned(),
+            _ => format!("raise .limit({name:?}, ..)"),
+        };
         match late {
             None => format!(
                 "{name} has reached its limit: {running} calls run, {limit} may ({kind}): call \
-                 another instance, call less at a time, or raise .limit({name:?}, ..)"
+                 another instance, call less at a time, or {more}"
             ),
             Some((left, quickest)) => format!(
                 "{name} is near its limit: {running} calls run, {limit} may ({kind}), and the last \
