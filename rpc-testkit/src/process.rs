@@ -1,7 +1,8 @@
 //! Processes that a test starts from its own binary, to kill, pause and stop for real.
 //!
 //! A test binary has one ignored test that calls [`role`] and does what it says; it is what
-//! [`Process::start`] runs. The process ends with the test that started it, however that ends.
+//! [`Process::start`] runs. A program calls [`role`] first of all, for [`Process::start_program`].
+//! The process ends with the one that started it, however that ends.
 
 use std::{
     env,
@@ -56,8 +57,22 @@ impl Process {
     ///
     /// If it cannot be started.
     pub fn start(entry: &str, words: &[&str], log: PathBuf) -> io::Result<Self> {
+        Self::spawn(&["--exact", entry, "--ignored", "--nocapture"], words, log)
+    }
+
+    /// Runs this program once more, without arguments. [`role`] is `words` there; what it writes to
+    /// its standard error goes to the file `log`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_program(words: &[&str], log: PathBuf) -> io::Result<Self> {
+        Self::spawn(&[], words, log)
+    }
+
+    fn spawn(args: &[&str], words: &[&str], log: PathBuf) -> io::Result<Self> {
         let mut child = Command::new(env::current_exe()?)
-            .args(["--exact", entry, "--ignored", "--nocapture"])
+            .args(args)
             .env(ROLE, words.join("\n"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -88,6 +103,11 @@ impl Process {
             }
         }
         Err(io::Error::other(format!("process {} ended; it wrote:\n{}", self.pid, self.log())))
+    }
+
+    /// Whether it has not ended yet; one that is stopped has not.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// What it has written to its standard error.

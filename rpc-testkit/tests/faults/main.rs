@@ -9,16 +9,29 @@
 
 mod ledger;
 mod scene;
+mod witness;
 
 mod abuse;
+mod consumer;
+mod crowd;
+mod garbage;
+mod links;
 mod network;
 mod overload;
 mod process;
 mod registry;
+mod sessions;
 
 /// What the processes that other tests start run; nothing by itself.
 #[test]
 #[ignore = "runs in processes that other tests start"]
 fn provider_process() {
     scene::provider_process();
+}
+
+/// The same, for clients.
+#[test]
+#[ignore = "runs in processes that other tests start"]
+fn consumer_process() {
+    consumer::consumer_process();
 }

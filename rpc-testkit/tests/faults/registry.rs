@@ -5,12 +5,10 @@ use crate::{
     scene::{
         DEADLINE, NONE, SESSION, SOON, Scene, list, load, short, until, until_reached, with_session,
     },
+    witness::{DIRECTORY, PERSISTENT, Witness, admin, until_listed},
 };
 use rpc_client::Client;
-use rpc_core::{
-    CallOptions, Outcome, RpcCode,
-    discovery::{Source, Subscription, Watch as _, zookeeper::ZookeeperRegistry},
-};
+use rpc_core::{CallOptions, Outcome, RpcCode};
 use rpc_server::Server;
 use rpc_testkit::{proxy::ChaosProxy, zookeeper::ZooKeeper};
 use std::time::Duration;
@@ -19,15 +17,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use zookeeper_client as zk;
-
-const DIRECTORY: &str = "/rpc/faults.Ledger";
-const PERSISTENT: zk::CreateOptions<'static> =
-    zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
-
-/// A client of ZooKeeper that knows nothing of the registry.
-async fn admin(zookeeper: &ZooKeeper) -> zk::Client {
-    zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap()
-}
 
 async fn owner(admin: &zk::Client, path: &str) -> Option<i64> {
     admin.check_stat(path).await.unwrap().map(|stat| stat.ephemeral_owner)
@@ -44,64 +33,6 @@ async fn until_owned(admin: &zk::Client, path: &str, wanted: impl Fn(Option<i64>
         assert!(Instant::now() < end, "{path} is still owned by {owner:?}");
         sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// Follows the service as a client does, and notes the shortest list that was published since the
-/// first one was full.
-struct Witness {
-    task: tokio::task::JoinHandle<Subscription>,
-    least: std::sync::Arc<std::sync::atomic::AtomicUsize>,
-}
-
-impl Witness {
-    async fn of(url: &str, full: usize) -> Self {
-        let registry = ZookeeperRegistry::new(url).unwrap();
-        let mut subscription = registry.watch("faults.Ledger");
-        let listed = |s: &Subscription| s.current().instances.len();
-        let first = timeout(SOON, async {
-            while listed(&subscription) < full {
-                subscription.changed().await.unwrap();
-            }
-        });
-        first.await.unwrap();
-        let least = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(full));
-        let seen = std::sync::Arc::clone(&least);
-        let task = tokio::spawn(async move {
-            let _registry = registry;
-            while let Some(view) = subscription.changed().await {
-                seen.fetch_min(view.instances.len(), std::sync::atomic::Ordering::Relaxed);
-            }
-            subscription
-        });
-        Self { task, least }
-    }
-
-    /// The shortest list so far.
-    fn least(&self) -> usize {
-        self.least.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}
-
-impl Drop for Witness {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Waits until the registry is read and lists this many instances.
-async fn until_listed(url: &str, instances: usize) {
-    let mut subscription = ZookeeperRegistry::new(url).unwrap().watch("faults.Ledger");
-    let reached = timeout(3 * SOON, async {
-        loop {
-            let view = subscription.current();
-            if matches!(view.source, Source::Live { .. }) && view.instances.len() == instances {
-                return;
-            }
-            subscription.changed().await.unwrap();
-        }
-    });
-    let reached = reached.await.is_ok();
-    assert!(reached, "{instances} instances are wanted: {:?}", subscription.current());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

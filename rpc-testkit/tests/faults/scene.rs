@@ -250,6 +250,11 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Resident memory of this process, in MiB.
 pub(crate) fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    resident_of(std::process::id())
+}
+
+/// The same of another one.
+pub(crate) fn resident_of(process: u32) -> u64 {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
 }

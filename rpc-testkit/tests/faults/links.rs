@@ -1,0 +1,173 @@
+//! Lines that carry one direction only, that are slow, or that lose packets.
+
+use crate::{
+    ledger::{Clerk, Ledger as _, LedgerClient},
+    scene::{DEADLINE, LONG, NONE, SOON, Scene, load, resident_of, until_reached},
+};
+use rpc_client::Client;
+use rpc_core::{CallOptions, Outcome, RpcCode};
+use rpc_server::Server;
+use rpc_testkit::{load::Load, proxy::ChaosProxy};
+use std::{env, process::Command, time::Duration};
+use tokio::{task::JoinSet, time::sleep};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n2_a_provider_behind_a_dead_line_costs_no_call_that_may_be_repeated() {
+    cut_off(ChaosProxy::set_blackhole).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n2_a_provider_whose_replies_are_lost_costs_no_call_that_may_be_repeated() {
+    cut_off(ChaosProxy::hold_replies).await;
+}
+
+/// Under load no byte passes for longer than the deadline, by what `cut` does.
+async fn cut_off(cut: impl Fn(&ChaosProxy, bool)) {
+    const LIMIT: Duration = Duration::from_secs(4);
+    let scene = Scene::new().await;
+    let [one, two, three] = scene.three(NONE).await;
+    let proxy = ChaosProxy::start(one.addr).await.unwrap();
+    let url = format!("static://{},{},{}", proxy.addr(), two.addr, three.addr);
+    let client = Client::builder().registry(url).timeout(LIMIT).build().await.unwrap();
+    until_reached(&client, 3).await;
+    let load = load(&client, 20);
+    load.more(200).await;
+    cut(&proxy, true);
+    sleep(2 * LIMIT).await;
+    // Every call that was put on the line has ended by now, and nobody puts one there any more.
+    let late = tokio::time::Instant::now();
+    load.more(400).await;
+    cut(&proxy, false);
+    load.more(400).await;
+    until_reached(&client, 3).await;
+    let calls = load.finish().await;
+    let failed = calls.failed();
+    assert!(!failed.is_empty(), "calls were on the line");
+    for (call, error) in failed {
+        assert!(!call.idempotent, "{}", calls.failures());
+        assert_eq!(error.code(), RpcCode::DeadlineExceeded, "{}", calls.failures());
+        assert_eq!(error.outcome(), Outcome::Unknown, "{}", calls.failures());
+        assert_eq!(error.endpoint(), Some(proxy.addr()), "{}", calls.failures());
+        assert!(call.ended < late, "{}", calls.failures());
+    }
+    // What arrived after all was not begun after its time.
+    scene.check(&calls, LIMIT + Duration::from_millis(100));
+    drop(one);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n6_a_slow_line_holds_up_only_its_own_calls_and_fills_no_memory() {
+    let scene = Scene::new().await;
+    let provider = scene.provider(NONE).await;
+    let proxy = ChaosProxy::start(provider.addr).await.unwrap();
+    proxy.set_bandwidth(Some(125_000));
+    let slow = Client::connect(format!("static://{}", proxy.addr())).await.unwrap();
+    let quick = Client::connect(format!("static://{}", provider.addr)).await.unwrap();
+    until_reached(&slow, 1).await;
+    until_reached(&quick, 1).await;
+    let before = resident_of(provider.process.pid());
+    // 32 s for the line.
+    let ledger: LedgerClient = slow.get();
+    let ledger = ledger.with_options(CallOptions::new().timeout(LONG));
+    let mut large = JoinSet::new();
+    for _ in 0..4 {
+        let ledger = ledger.clone();
+        large.spawn(async move { ledger.fill(1_000_000).await });
+    }
+    let load = load(&quick, 0);
+    load.more(1_200).await;
+    assert!(large.try_join_next().is_none(), "the line is not slow");
+    let calls = load.finish().await;
+    calls.none_failed();
+    scene.check(&calls, DEADLINE);
+    let grown = resident_of(provider.process.pid()).saturating_sub(before);
+    assert!(grown < 64, "{grown} MiB more than before");
+    // It was only slow.
+    proxy.set_bandwidth(None);
+    while let Some(filled) = large.join_next().await {
+        assert_eq!(filled.unwrap().unwrap().len(), 1_000_000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o6_small_calls_do_not_wait_behind_a_large_reply_on_their_connection() {
+    const LARGE: u32 = 16 * 1024 * 1024;
+    let scene = Scene::new().await;
+    let clerk = Clerk::new(scene.journal.folder());
+    let server = Server::builder().registry(NONE).service(clerk).collected(false);
+    let server = server.max_message(2 * LARGE).start().await.unwrap();
+    let proxy = ChaosProxy::start(server.local_addr()).await.unwrap();
+    let url = format!("static://{}", proxy.addr());
+    let client = Client::builder().registry(url).max_message(2 * LARGE).build().await.unwrap();
+    until_reached(&client, 1).await;
+    // 16 s for the line, of which a small call waits for what is on its way at most.
+    proxy.set_bandwidth(Some(1024 * 1024));
+    let ledger: LedgerClient = client.get();
+    let ledger = ledger.with_options(CallOptions::new().timeout(LONG));
+    let bulk = ledger.clone();
+    let large = tokio::spawn(async move { bulk.fill(LARGE).await });
+    for number in 0..16 {
+        let key = format!("beside-{number}");
+        assert_eq!(ledger.book(key.clone(), 0).await.unwrap(), key);
+    }
+    assert!(!large.is_finished(), "small calls waited for the large one");
+    proxy.set_bandwidth(None);
+    assert_eq!(large.await.unwrap().unwrap().len(), LARGE as usize);
+    assert_eq!(client.stats().dials, 1, "all of it on one connection");
+}
+
+/// Set where lost packets are.
+const LOSSY: &str = "RPC_TEST_LOSSY";
+/// Without `netem` a short queue before a slow line loses packets too.
+const LOSSY_LINE: &str = "ip link set lo up mtu 1500 && \
+    { tc qdisc add dev lo root netem loss 5% 2>/dev/null || \
+    tc qdisc add dev lo root tbf rate 100mbit burst 8k limit 8k; } && exec \"$0\" \"$@\"";
+
+#[test]
+#[ignore = "needs user namespaces and tc: ./test.sh --all"]
+fn n5_lost_packets_cost_no_call() {
+    let done = Command::new("unshare")
+        .args(["-Urn", "sh", "-c", LOSSY_LINE])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", "links::n5_where_packets_are_lost", "--ignored", "--nocapture"])
+        .env(LOSSY, "yes")
+        .output();
+    let done = done.expect("unshare (util-linux) and tc (iproute2) are needed");
+    let text = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{}\n{text}", String::from_utf8_lossy(&done.stdout));
+}
+
+fn dropped() -> u64 {
+    let shown = Command::new("tc").args(["-s", "qdisc", "show", "dev", "lo"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let words = shown.split("dropped ").nth(1).unwrap();
+    words.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "n5 runs it in a network of its own"]
+async fn n5_where_packets_are_lost() {
+    if env::var_os(LOSSY).is_none() {
+        return;
+    }
+    let scene = Scene::new().await;
+    let providers = scene.three(NONE).await;
+    let client = Client::connect(crate::scene::list(&providers)).await.unwrap();
+    until_reached(&client, 3).await;
+    let ledger: LedgerClient = client.get();
+    let load = Load::start(100, move |turn| {
+        let ledger = ledger.clone();
+        async move {
+            let length = turn.key.len() + 50_000;
+            let weight = ledger.weigh(vec![7; length]).await?;
+            assert_eq!(weight, length as u64);
+            ledger.book(turn.key, 0).await
+        }
+    });
+    load.more(1_500).await;
+    let calls = load.finish().await;
+    calls.none_failed();
+    scene.check(&calls, DEADLINE + SOON);
+    assert!(dropped() > 0, "no packet was lost");
+    assert_eq!(client.stats().dials, 3, "all connections were kept");
+}
