@@ -21,8 +21,9 @@ pub(crate) struct Connect {
     #[arg(long, env = "RPC_REGISTRY", default_value = "zookeeper://127.0.0.1:2181/rpc")]
     pub(crate) registry: String,
 
-    /// How calls are spread: round-robin or random
-    #[arg(long, env = "RPC_BALANCE", default_value = "round-robin")]
+    /// How calls are spread: peak-ewma, least-active, round-robin, weighted-round-robin, random,
+    /// weighted-random, consistent-hash
+    #[arg(long, env = "RPC_BALANCE", default_value = "peak-ewma")]
     pub(crate) balance: Balance,
 }
 

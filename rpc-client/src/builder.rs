@@ -1,8 +1,11 @@
 //! The only way to make a client.
 
-use crate::{balance::Balance, client::Client, endpoint::PoolSize, shared::Settings};
-use rpc_core::{SetupError, defaults, discovery::RegistrySource, transport::Network, wire::Limits};
-use std::{ops::RangeInclusive, time::Duration};
+use crate::{client::Client, endpoint::PoolSize, shared::Settings};
+use rpc_core::{
+    Balance, SetupError, defaults, discovery::RegistrySource, service::contracts,
+    transport::Network, wire::Limits,
+};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 use tokio::runtime::Handle;
 
 /// The most connections to one endpoint that can be asked for.
@@ -15,6 +18,8 @@ pub struct ClientBuilder {
     registry: Option<RegistrySource>,
     network: Network,
     balance: Balance,
+    balances: BTreeMap<String, Balance>,
+    warm_up: Duration,
     timeout: Duration,
     retries: u32,
     max_message: u32,
@@ -48,6 +53,8 @@ impl ClientBuilder {
             registry: None,
             network: Network::TCP,
             balance: Balance::default(),
+            balances: BTreeMap::new(),
+            warm_up: defaults::WARM_UP,
             timeout: defaults::CALL_TIMEOUT,
             retries: defaults::RETRIES,
             max_message: defaults::MAX_MESSAGE,
@@ -71,9 +78,31 @@ impl ClientBuilder {
         self
     }
 
-    /// How calls are spread over providers. Default [`Balance::RoundRobin`].
+    /// How calls are spread over providers. Default [`Balance::PeakEwma`].
+    ///
+    /// A service may have its own, see [`service_balance`](Self::service_balance), and a call too,
+    /// see [`CallOptions::balance`](rpc_core::CallOptions::balance).
     pub fn balance(mut self, balance: Balance) -> Self {
         self.balance = balance;
+        self
+    }
+
+    /// How the calls of one service are spread: `name@version`, or `name` for all versions that
+    /// have none of their own. Default: as those of all.
+    pub fn service_balance(mut self, service: impl Into<String>, balance: Balance) -> Self {
+        self.balances.insert(service.into(), balance);
+        self
+    }
+
+    /// How long a new instance gets less than its share, so that it can fill its caches: from a
+    /// tenth of it when its connection is ready, in a line, to all of it. Default 10 s; zero turns
+    /// it off.
+    ///
+    /// It is relative to the instance that has been there longest: when all are new, none is
+    /// spared. An instance that is connected again is not new. No effect on `Random` and
+    /// `RoundRobin`, which promise equal shares, and `ConsistentHash`, whose keys must not move.
+    pub fn warm_up(mut self, warm_up: Duration) -> Self {
+        self.warm_up = warm_up;
         self
     }
 
@@ -148,8 +177,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// Only for configuration: no registry, one that cannot be understood, a value out of range.
-    /// An unreachable registry is no error.
+    /// Only for configuration: no registry, one that cannot be understood, a value out of range, a
+    /// strategy for a service of which no contract is linked into the program. An unreachable registry is no error.
     #[expect(clippy::unused_async, reason = "the signature leaves room for work that waits")]
     pub async fn build(self) -> Result<Client, SetupError> {
         let runtime = Handle::try_current()
@@ -176,9 +205,12 @@ impl ClientBuilder {
         if self.max_in_flight == 0 {
             return Err(SetupError::new("`max_in_flight` is 0; it is at least 1"));
         }
+        check_services(self.balances.keys())?;
         let settings = Settings {
             pool,
             max_waiting: self.max_waiting,
+            balances: self.balances,
+            warm_up: self.warm_up,
             balance: self.balance,
             timeout: self.timeout,
             retries: self.retries,
@@ -187,4 +219,20 @@ impl ClientBuilder {
         };
         Ok(Client::start(settings, self.network, registry.open()?, runtime))
     }
+}
+
+/// A misspelled service would go unnoticed.
+fn check_services<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), SetupError> {
+    let known = contracts();
+    for wanted in names {
+        if !known.iter().any(|meta| meta.registered == wanted || meta.name == wanted) {
+            let known: Vec<_> = known.iter().map(|meta| meta.registered).collect();
+            return Err(SetupError::new(format!(
+                "`service_balance` names `{wanted}`, but no contract that is linked into this \
+                 program is called so; there are: {}",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! endpoint, or back to the caller with what is known.
 
 use crate::{
-    balance::{self, Balance},
+    balance::{self, Gauge, Lesson},
     clock::Time,
     cluster::{Cluster, Pick, Tried, Wish, outlook},
     connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
@@ -14,11 +14,11 @@ use crate::{
     verdict::{self, Ended, Opinion, Verdict},
 };
 use rpc_core::{
-    Answer, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome, Place,
-    RawReply, RpcError,
+    Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
+    Place, RawReply, RpcError,
     codec::Codec,
     transport::Body,
-    wire::{Kind, Reason, fnv1a_64, put_metadata, read_error},
+    wire::{Kind, Reason, put_metadata, read_error},
 };
 use std::{
     future::poll_fn,
@@ -67,7 +67,8 @@ struct Progress {
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
-    /// The hash of the call's key.
+    balance: Balance,
+    /// Where the call's key is on the ring; for consistent hashing alone.
     key: Option<u64>,
     /// The call may be made twice.
     idempotent: bool,
@@ -85,7 +86,7 @@ impl Progress {
     /// What the next attempt needs.
     fn wish(&self) -> Wish<'_> {
         let again = self.idempotent && self.retries > 0;
-        Wish { key: self.key, tried: &self.tried, again }
+        Wish { balance: self.balance, key: self.key, tried: &self.tried, again }
     }
 }
 
@@ -103,8 +104,13 @@ impl Route {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };
-        let metadata = match metadata(call.context, call.options) {
-            Ok(metadata) => metadata,
+        let prepared = key(progress.balance, &mut call)
+            .and_then(|key| Ok((key, metadata(call.context, call.options)?)));
+        let metadata = match prepared {
+            Ok((key, metadata)) => {
+                progress.key = key;
+                metadata
+            }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
         loop {
@@ -117,17 +123,10 @@ impl Route {
                     Err(e) => return Err(place(&call, &progress, e)),
                 },
             };
-            let Some(attempt) =
-                self.attempt(&mut call, &connection, &mut progress, &metadata).await
-            else {
-                // It admitted nothing, so it was not an attempt.
-                continue;
-            };
-            let now = attempt.at.unwrap_or_else(Time::now);
-            if self.shared.settings.balance == Balance::PeakEwma {
-                // A call that ran out of time counts as the latency that it has seen.
-                connection.took(now.since(progress.now), now);
-            }
+            let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
+            let attempt = self.attempt(&mut call, &connection, &mut progress, &metadata).await;
+            // Without one it admitted nothing.
+            let Some((attempt, now)) = observer.saw(attempt) else { continue };
             attempt.report(&connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
@@ -179,7 +178,8 @@ impl Route {
             now,
             attempts: 0,
             retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
-            key: key(call.options),
+            balance: self.balance(call.options),
+            key: None,
             idempotent: call.method.idempotent,
             tried: Vec::new(),
             place: None,
@@ -196,11 +196,16 @@ impl Route {
             .unwrap_or(self.shared.settings.timeout)
     }
 
+    /// Call over service over client over the default.
+    fn balance(&self, options: &CallOptions) -> Balance {
+        options.settings().balance.unwrap_or(self.cluster.balance)
+    }
+
     /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || matches!(self.cluster.pick(&progress.wish()), Pick::Found(_) | Pick::Full)
+            || matches!(self.cluster.look(&progress.wish()), Pick::Found(_) | Pick::Full)
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -224,8 +229,7 @@ impl Route {
                 // Others have waited for longer.
                 None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
                 Some(place) if !called && !place.is_next() => Pick::Full,
-                None => picks.choose(self.cluster.turn(), &progress.wish()),
-                Some(_) => picks.choose_closely(self.cluster.turn(), &progress.wish()),
+                place => self.cluster.pick_from(&picks, &progress.wish(), place.is_some()),
             };
             let full = matches!(pick, Pick::Full);
             let until = match pick {
@@ -363,7 +367,7 @@ impl Route {
         loop {
             published.mark_unchanged();
             let wish = Wish { tried: &tried, ..progress.wish() };
-            let another = || self.cluster.pick(&wish);
+            let another = || self.cluster.look(&wish);
             if connection.is_silent() && matches!(another(), Pick::Found(_)) {
                 return Ending::Silent;
             }
@@ -409,10 +413,45 @@ impl Attempt {
     }
 }
 
-/// The hash of the key that names the call's endpoint under consistent hashing.
-fn key(options: &CallOptions) -> Option<u64> {
-    let key = options.settings().hash_key.as_ref()?;
-    Some(balance::mix(fnv1a_64(key.as_bytes())))
+/// Where the call's key is on the ring, if the strategy has one: that of its options, or of the
+/// argument that its method names.
+fn key(balance: Balance, call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
+    if balance != Balance::ConsistentHash {
+        return Ok(None);
+    }
+    if let Some(key) = &call.options.settings().hash_key {
+        return Ok(Some(balance::position(key.as_bytes())));
+    }
+    // Encoded into memory that is used again.
+    let mut key = Body::new();
+    let named = call.args.key(call.service.codec, key.buffer())?;
+    Ok(named.then(|| balance::position(&key)))
+}
+
+/// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.
+struct Observer<'a> {
+    gauge: &'a Gauge,
+    since: Time,
+}
+
+impl Observer<'_> {
+    /// The attempt, if there was one, is over; it and when it ended.
+    fn saw(self, attempt: Option<Attempt>) -> Option<(Attempt, Time)> {
+        let Self { gauge, since } = *std::mem::ManuallyDrop::new(self);
+        let attempt = attempt?;
+        let now = attempt.at.unwrap_or_else(Time::now);
+        let code = attempt.result.as_ref().err().map(RpcError::code);
+        if let Some(lesson) = verdict::lesson(attempt.ended, code) {
+            gauge.learn(lesson, since, now);
+        }
+        Some((attempt, now))
+    }
+}
+
+impl Drop for Observer<'_> {
+    fn drop(&mut self) {
+        self.gauge.learn(Lesson::AtLeast, self.since, Time::now());
+    }
 }
 
 /// Waits for the turn of a call that is in the line; for ever when it is in none.

@@ -25,14 +25,12 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use rpc_core::{
+    Balance,
     discovery::{Subscription, View},
     transport::lock,
 };
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 use task::Task;
@@ -44,6 +42,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Cluster {
     /// `name` or `name@version`.
     pub(crate) service: Arc<str>,
+    /// Of calls that name no strategy.
+    pub(crate) balance: Balance,
     picks: ArcSwap<Picks>,
     turn: AtomicUsize,
     /// Calls that wait because everything is full.
@@ -76,10 +76,10 @@ impl Cluster {
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
         let changed = OnChange::default();
-        let balance = shared.settings.balance;
         let cluster = Arc::new(Self {
             service: Arc::from(service),
-            picks: ArcSwap::from_pointee(Picks::empty(balance, Outlook::new(&view))),
+            balance: shared.settings.balance_of(service),
+            picks: ArcSwap::from_pointee(Picks::empty(Outlook::new(&view))),
             turn: AtomicUsize::new(fastrand::usize(..)),
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
@@ -102,12 +102,20 @@ impl Cluster {
         if self.queue.is_busy() && wish.tried.is_empty() {
             return Pick::Full;
         }
-        self.picks.load().choose(self.turn(), wish)
+        self.picks.load().choose(&self.turn, wish)
     }
 
-    /// Counts a call, for the strategies that take turns.
-    pub(crate) fn turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+    /// What a call would find, of which it makes no use.
+    pub(crate) fn look(&self, wish: &Wish<'_>) -> Pick {
+        self.picks.load().choose_trusted(&self.turn, wish)
+    }
+
+    /// Chooses from a certain list. `closely`: it misses no place that was given back before.
+    pub(crate) fn pick_from(&self, picks: &Picks, wish: &Wish<'_>, closely: bool) -> Pick {
+        if closely {
+            picks.look_closely();
+        }
+        picks.choose(&self.turn, wish)
     }
 
     /// The newest list, for who looks at several sides of it.

@@ -217,11 +217,6 @@ impl Connection {
         self.slots.in_flight()
     }
 
-    /// An attempt on it ended `now`, after this time.
-    pub(crate) fn took(&self, latency: Duration, now: Time) {
-        self.standing.latency.sample(latency, now.nanos() / 1_000_000);
-    }
-
     /// Why it takes no calls any more.
     pub(crate) fn why(&self) -> Arc<str> {
         let open =
@@ -473,6 +468,7 @@ impl Connection {
             // There is more than it carries well: perhaps another is needed beside it.
             self.standing.endpoint.notify_one();
         }
+        self.standing.review_gauge(self.slots.in_flight(), now);
         next
     }
 }

@@ -48,8 +48,11 @@ struct Known {
     /// Those that have not ended: also silent ones, and those that are being left.
     connections: Vec<Arc<Connection>>,
     pool: Pool,
-    /// Who answered last.
-    answered: Option<InstanceId>,
+    /// The share of the calls that the registry, or an operator, gives it under weighted strategies.
+    weight: u32,
+    /// The instance that answered last, and since when it has: a new one warms up, the same one on
+    /// another connection does not.
+    answered: Option<(Option<InstanceId>, Instant)>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     left: Option<InstanceId>,
     /// A connection to it was lost before.
@@ -90,6 +93,8 @@ pub(crate) struct Look {
     pub(crate) greeting: Vec<Arc<Connection>>,
     /// Its share of the calls under weighted strategies.
     pub(crate) weight: u32,
+    /// Since when its instance has been seen to answer.
+    pub(crate) since: Instant,
     /// When it was lost, and why; while it is.
     pub(crate) lost: Option<(Instant, Arc<str>)>,
     /// No call is running on it.
@@ -97,10 +102,12 @@ pub(crate) struct Look {
 }
 
 impl Endpoint {
-    /// An endpoint that begins to dial. `changed` is told when it is to be looked at.
+    /// An endpoint that begins to dial. `weight` is what an operator gives it, `changed` is told
+    /// when it is to be looked at.
     pub(crate) fn start(
         shared: &Arc<Shared>,
         instance: Arc<Instance>,
+        weight: Option<u32>,
         changed: &OnChange,
         queue: &Arc<Queue>,
     ) -> Arc<Self> {
@@ -111,6 +118,7 @@ impl Endpoint {
         let endpoint = Arc::new(Self {
             standing: Arc::clone(&standing),
             known: Mutex::new(Known {
+                weight: weight.unwrap_or(instance.weight),
                 instance,
                 connections: Vec::new(),
                 pool: Pool::new(shared.settings.pool),
@@ -148,12 +156,18 @@ impl Endpoint {
         // After a loss a connection is used once its provider has greeted: a listener that is
         // being closed still accepts, and what is sent to it is lost.
         let greeting = if known.lost_before { Vec::new() } else { pick(Glance::Greeting) };
-        if let Some(answered) = usable.first().and_then(|c| c.instance())
-            && known.answered.replace(answered).is_some_and(|before| before != answered)
-        {
-            // Another process: what was said of the one before is not about it.
-            self.standing.forget();
-        }
+        let since = match (usable.first().map(|c| c.instance()), known.answered) {
+            (None, _) => now,
+            (Some(answers), Some((before, since))) if answers == before => since,
+            (Some(answers), before) => {
+                if before.is_some() {
+                    // Another process: what was said of the one before is not about it.
+                    self.standing.forget();
+                }
+                known.answered = Some((answers, now));
+                now
+            }
+        };
         let reached = !usable.is_empty() || !greeting.is_empty();
         if known.reached && !reached {
             known.lost = now;
@@ -163,7 +177,8 @@ impl Endpoint {
         Look {
             listing,
             reach,
-            weight: known.instance.weight,
+            weight: known.weight,
+            since,
             lost: (!reached).then(lost),
             idle: known.connections.iter().all(|c| c.in_flight() == 0),
             usable,
@@ -171,9 +186,11 @@ impl Endpoint {
         }
     }
 
-    /// The registry lists this instance here, and an operator may have disabled it.
-    pub(crate) fn listed(&self, instance: &Arc<Instance>, disabled: bool) {
+    /// The registry lists this instance here, and an operator may have disabled it, or given it a
+    /// weight.
+    pub(crate) fn listed(&self, instance: &Arc<Instance>, disabled: bool, weight: Option<u32>) {
         let mut known = lock(&self.known);
+        known.weight = weight.unwrap_or(instance.weight);
         known.listed = if disabled { Listed::Disabled } else { Listed::Here };
         if Arc::ptr_eq(&known.instance, instance) {
             return;

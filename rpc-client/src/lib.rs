@@ -43,12 +43,12 @@ mod stats;
 mod balance;
 mod clock;
 
-pub use balance::{Balance, UnknownBalance};
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use endpoint::{EndpointReport, EndpointState};
 pub use explain::{Explanation, Knowledge};
 pub use pressure::Pressure;
+pub use rpc_core::{Balance, UnknownBalance};
 pub use stats::ClientStats;
 
 /// Smallest and largest value of `max_message`, in bytes.

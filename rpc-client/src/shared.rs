@@ -1,14 +1,14 @@
 //! What the parts of one client share: its settings, its counts, its life.
 
 use crate::{
-    balance::Balance,
     connection::Dialer,
     endpoint::PoolSize,
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
-use rpc_core::{Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
+use rpc_core::{Balance, Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
 use std::{
+    collections::BTreeMap,
     fmt,
     num::NonZero,
     sync::{
@@ -23,9 +23,13 @@ use tokio_util::{
 };
 
 /// What a builder has found to be right.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) balance: Balance,
+    /// Of single services, by `name@version` or name.
+    pub(crate) balances: BTreeMap<String, Balance>,
+    /// How long a new instance gets less than its share.
+    pub(crate) warm_up: Duration,
     /// Of calls that name none.
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
@@ -36,6 +40,15 @@ pub(crate) struct Settings {
     pub(crate) max_waiting: u32,
     /// Connections per endpoint.
     pub(crate) pool: PoolSize,
+}
+
+impl Settings {
+    /// The strategy of a service: under its own name and version, under its name, of all.
+    pub(crate) fn balance_of(&self, registered: &str) -> Balance {
+        let name = registered.split('@').next().unwrap_or(registered);
+        let own = self.balances.get(registered).or_else(|| self.balances.get(name));
+        own.copied().unwrap_or(self.balance)
+    }
 }
 
 /// What the client's tasks and calls share.

@@ -8,7 +8,7 @@ mod record;
 pub(crate) use record::{Cause, Phase, Record};
 
 use crate::{
-    balance::Ewma,
+    balance::Gauge,
     clock::{Time, now_ms},
     queue::Queue,
 };
@@ -20,6 +20,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -31,7 +32,10 @@ pub(crate) struct Standing {
     /// Unique in the process, so that an attempt can say which endpoint it has tried.
     pub(crate) number: u64,
     pub(crate) addr: SocketAddr,
-    pub(crate) latency: Ewma,
+    /// What is known of its speed and load.
+    pub(crate) gauge: Gauge,
+    /// When that was looked through last, in ns.
+    gauged: AtomicU64,
     /// One of the marks below: what a success has to do.
     mark: AtomicU8,
     /// A call may be let through to see whether the endpoint has recovered.
@@ -58,6 +62,8 @@ const OUT: u8 = 2;
 /// Single calls are let through: a success counts towards its return.
 const PROBING: u8 = 3;
 
+const GAUGE_REVIEW: Duration = Duration::from_secs(1);
+
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Standing {
@@ -65,7 +71,8 @@ impl Standing {
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             addr,
-            latency: Ewma::default(),
+            gauge: Gauge::default(),
+            gauged: AtomicU64::new(0),
             mark: AtomicU8::new(CLEAN),
             probe_free: AtomicBool::new(false),
             successes: AtomicU32::new(0),
@@ -74,6 +81,15 @@ impl Standing {
             endpoint: OnChange::default(),
             cluster,
             queue,
+        }
+    }
+
+    /// Forgets once a second what is out of date about its speed. For the timekeeper, which looks at
+    /// every connection.
+    pub(crate) fn review_gauge(&self, active: usize, now: Time) {
+        if now.since(Time::from_nanos(self.gauged.load(Ordering::Relaxed))) >= GAUGE_REVIEW {
+            self.gauged.store(now.nanos(), Ordering::Relaxed);
+            self.gauge.review(active, now);
         }
     }
 
@@ -164,7 +180,7 @@ impl Standing {
         let mut record = lock(&self.record);
         *record = Record::default();
         self.successes.store(0, Ordering::Relaxed);
-        self.latency.forget();
+        self.gauge.forget();
         self.publish(&record);
     }
 

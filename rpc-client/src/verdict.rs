@@ -1,5 +1,6 @@
 //! What is sent again: the table of the documentation as one pure function.
 
+use crate::balance::Lesson;
 use rpc_core::{Outcome, RpcCode, wire::Reason};
 
 /// How an attempt ended, as far as the decision needs it.
@@ -82,6 +83,40 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
     }
 }
 
+/// What an attempt that ended so says about its endpoint's speed; `None`: nothing. `code` is the
+/// error's, if it failed.
+///
+/// What is fast because it did no work must not make its endpoint look fast.
+pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>) -> Option<Lesson> {
+    match ended {
+        Ended::Application => Some(Lesson::Answered),
+        Ended::Unknown
+        | Ended::Answered(Reason::Panicked | Reason::UnknownService | Reason::UnknownMethod, _) => {
+            Some(Lesson::Failed)
+        }
+        Ended::Answered(Reason::Overloaded, _) => Some(Lesson::Overloaded),
+        Ended::Answered(Reason::TimePassed | Reason::DeadlinePassed | Reason::BadAnswer, _) => {
+            Some(Lesson::AtLeast)
+        }
+        Ended::Answered(Reason::Handler, code) => Some(match code {
+            RpcCode::Unavailable
+            | RpcCode::ResourceExhausted
+            | RpcCode::Internal
+            | RpcCode::Unknown
+            | RpcCode::DataLoss
+            | RpcCode::Unimplemented => Lesson::Failed,
+            // Of calls that the handler made, or of what it takes from them.
+            RpcCode::DeadlineExceeded | RpcCode::Cancelled => Lesson::AtLeast,
+            _ => Lesson::Answered,
+        }),
+        Ended::Deadline => Some(Lesson::AtLeast),
+        Ended::Final if code == Some(RpcCode::DeadlineExceeded) => Some(Lesson::AtLeast),
+        // A reply that cannot be read.
+        Ended::Final if code == Some(RpcCode::Internal) => Some(Lesson::Failed),
+        Ended::NotSent | Ended::Answered(..) | Ended::Final => None,
+    }
+}
+
 /// What the caller learns about its call when it ended so.
 pub(crate) fn outcome(ended: Ended) -> Outcome {
     match ended {
@@ -152,6 +187,25 @@ mod tests {
         }
         assert_eq!(opinion(Ended::Application, true), Opinion::Fault);
         assert_eq!(opinion(good[1], true), Opinion::Fault);
+    }
+
+    #[test]
+    fn only_work_that_was_done_makes_an_endpoint_look_fast() {
+        let handler = |code| lesson(Ended::Answered(Reason::Handler, code), Some(code));
+        assert_eq!(lesson(Ended::Application, None), Some(Lesson::Answered));
+        assert_eq!(handler(RpcCode::NotFound), Some(Lesson::Answered));
+        assert_eq!(handler(RpcCode::Internal), Some(Lesson::Failed));
+        assert_eq!(handler(RpcCode::Unavailable), Some(Lesson::Failed));
+        assert_eq!(handler(RpcCode::DeadlineExceeded), Some(Lesson::AtLeast));
+        assert_eq!(lesson(Ended::Unknown, Some(RpcCode::Unavailable)), Some(Lesson::Failed));
+        let deadline = Some(RpcCode::DeadlineExceeded);
+        assert_eq!(lesson(Ended::Deadline, deadline), Some(Lesson::AtLeast));
+        assert_eq!(lesson(Ended::Final, deadline), Some(Lesson::AtLeast));
+        let refused = |reason: Reason| lesson(Ended::Answered(reason, reason.code()), None);
+        assert_eq!(refused(Reason::Overloaded), Some(Lesson::Overloaded));
+        assert_eq!(refused(Reason::Draining), None);
+        assert_eq!(refused(Reason::BadArguments), None);
+        assert_eq!(lesson(Ended::NotSent, None), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! knows fewer (a missing `Option` is `None`).
 
 pub(crate) mod bytes;
+mod key;
 pub(crate) mod read;
 pub(crate) mod write;
 

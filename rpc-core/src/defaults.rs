@@ -100,6 +100,8 @@ defaults! {
     EJECTION_MIN: Duration = Duration::from_secs(1);
     /// Longest time for which an endpoint is ejected.
     EJECTION_MAX: Duration = Duration::from_mins(1);
+    /// A new instance gets less than its share for this long, where another is older.
+    WARM_UP: Duration = Duration::from_secs(10);
     /// Weight of an instance; 0 to 10,000.
     WEIGHT: u32 = 100;
     /// Deepest nesting of a message.

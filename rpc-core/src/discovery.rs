@@ -96,6 +96,9 @@ pub struct View {
     pub instances: Arc<Instances>,
     /// Addresses that an operator has taken out by hand.
     pub disabled: Arc<BTreeSet<SocketAddr>>,
+    /// Weights that an operator has set by hand, 0 to 10,000; they hold in place of those that the
+    /// instances announce.
+    pub weights: Arc<BTreeMap<SocketAddr, u32>>,
     /// Whether the registry can be read now.
     pub source: Source,
     /// Where the registry keeps the service, for people: for example

@@ -51,6 +51,15 @@ pub trait EncodeArgs {
     ///
     /// What the `Serialize` of an argument refuses, as `InvalidArgument` naming the argument.
     fn encode(&mut self, codec: Codec, out: &mut Vec<u8>) -> Result<(), RpcError>;
+
+    /// Appends the key of the call to `out`: the argument that its method names with
+    /// `#[rpc(hash_key = ..)]`. `false`, with nothing in `out`, when there is none, or it is
+    /// `None`. Only that argument is encoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    fn key(&mut self, codec: Codec, out: &mut Vec<u8>) -> Result<bool, RpcError>;
 }
 
 /// A peer's answer, not yet decoded.

@@ -28,6 +28,8 @@ pub mod invoke;
 
 mod context;
 mod options;
+
+mod balance;
 mod trace;
 
 pub mod discovery;
@@ -42,6 +44,7 @@ mod setup;
 
 mod future;
 
+pub use balance::{Balance, UnknownBalance};
 pub use context::{CallContext, spawn};
 pub use error::{Outcome, Result, RpcCode, RpcError};
 #[doc(hidden)]

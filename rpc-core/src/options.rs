@@ -1,6 +1,6 @@
 //! What a caller can say about a call.
 
-use crate::trace::TraceId;
+use crate::{balance::Balance, trace::TraceId};
 use std::time::Duration;
 
 /// Options of the calls made through one proxy, see `with_options` of a generated client.
@@ -19,6 +19,7 @@ pub struct CallSettings {
     pub timeout: Option<Duration>,
     pub retries: Option<u32>,
     pub hash_key: Option<String>,
+    pub balance: Option<Balance>,
     pub trace: Option<TraceId>,
     pub metadata: Vec<MetadataEntry>,
 }
@@ -58,9 +59,21 @@ impl CallOptions {
         self
     }
 
-    /// Calls with the same key go to the same provider under consistent hashing.
+    /// Calls with the same key go to the same provider under [`Balance::ConsistentHash`]; other
+    /// strategies ignore it. It takes the place of the argument that the method names with
+    /// `#[rpc(hash_key = ..)]`.
+    ///
+    /// The key travels nowhere, and is the same to every client: a provider is chosen by the
+    /// 64-bit FNV-1a of its bytes.
     pub fn hash_key(mut self, key: impl Into<String>) -> Self {
         self.settings.hash_key = Some(key.into());
+        self
+    }
+
+    /// How a provider is chosen for the call. Default: what the client says for the service, then
+    /// for all services, then [`Balance::PeakEwma`].
+    pub fn balance(mut self, balance: Balance) -> Self {
+        self.settings.balance = Some(balance);
         self
     }
 
@@ -86,6 +99,7 @@ impl CallOptions {
         s.timeout = later.settings.timeout.or(s.timeout);
         s.retries = later.settings.retries.or(s.retries);
         s.hash_key = later.settings.hash_key.or_else(|| s.hash_key.take());
+        s.balance = later.settings.balance.or(s.balance);
         s.trace = later.settings.trace.or(s.trace);
         later.settings.metadata.into_iter().fold(self, Self::entry)
     }
@@ -112,13 +126,19 @@ mod tests {
         let base = CallOptions::new()
             .timeout(Duration::from_secs(1))
             .retries(1)
+            .hash_key("a")
+            .balance(Balance::ConsistentHash)
             .metadata("tenant", "a")
             .propagate("run", "1");
         let merged = base.merged_with(
-            CallOptions::new().timeout(Duration::from_millis(50)).metadata("tenant", "b"),
+            CallOptions::new()
+                .timeout(Duration::from_millis(50))
+                .hash_key("b")
+                .metadata("tenant", "b"),
         );
         let s = merged.settings();
         assert_eq!((s.timeout, s.retries), (Some(Duration::from_millis(50)), Some(1)));
+        assert_eq!((s.hash_key.as_deref(), s.balance), (Some("b"), Some(Balance::ConsistentHash)));
         let pairs: Vec<_> =
             s.metadata.iter().map(|m| (m.key.as_str(), m.value.as_str(), m.propagates)).collect();
         assert_eq!(pairs, [("run", "1", true), ("tenant", "b", false)]);

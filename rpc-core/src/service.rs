@@ -53,6 +53,8 @@ pub struct MethodMeta {
     pub idempotent: bool,
     /// The method's own timeout, or the contract's.
     pub timeout: Option<Duration>,
+    /// Index of the argument whose value is the call's key under consistent hashing.
+    pub hash_key: Option<usize>,
 }
 
 /// One argument of a method.

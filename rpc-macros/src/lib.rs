@@ -52,6 +52,11 @@ use proc_macro::TokenStream;
 /// - `idempotent`: the method may be sent again even when it may have run already.
 /// - `timeout = "1s"`: for each call.
 /// - `name = "wireName"`: the name that travels. Default: the method's.
+/// - `hash_key = user`: under `Balance::ConsistentHash`, calls with the same value of this argument
+///   go to the same provider, unless `CallOptions::hash_key` says another key. A string is the key
+///   that `CallOptions::hash_key` would be given, and so are the decimal digits of an integer; of
+///   bytes and of any other type the key is their encoding in the contract's codec. `None` is no
+///   key. Floats, `HashMap` and `HashSet` are refused, since equal ones can be encoded differently.
 ///
 /// # Examples
 ///
@@ -62,7 +67,7 @@ use proc_macro::TokenStream;
 /// #[rpc_client(timeout = "1s")]
 /// pub trait Greeter {
 ///     /// Greets somebody.
-///     #[rpc(idempotent)]
+///     #[rpc(idempotent, hash_key = name)]
 ///     async fn greet(&self, name: &str) -> rpc_core::Result<String>;
 ///
 ///     /// Answers.

@@ -23,6 +23,8 @@ pub(crate) struct Method {
     pub(crate) output: Type,
     pub(crate) idempotent: bool,
     pub(crate) timeout_ms: Option<u64>,
+    /// The argument whose value is the call's key under consistent hashing.
+    pub(crate) hash_key: Option<usize>,
 }
 
 /// An argument of a method.
@@ -41,6 +43,7 @@ impl Method {
         let mut options = method_options(&item.attrs, errors);
         let idempotent = options.flag("idempotent", errors);
         let timeout_ms = options.timeout(errors);
+        let key = options.ident("hash_key", errors);
         let wire = wire_name(sig, &mut options, errors);
         check_qualifiers(sig, errors);
         check_name(&sig.ident, errors);
@@ -50,6 +53,7 @@ impl Method {
             FnArg::Typed(typed) => Some(Arg::read(typed, errors)),
         });
         let args: Vec<_> = args.collect();
+        let hash_key = key.and_then(|key| hash_key(&key, &args, errors));
         let output = output(sig, errors);
         Some(Self {
             ident: sig.ident.clone(),
@@ -61,6 +65,7 @@ impl Method {
             output: output?,
             idempotent,
             timeout_ms,
+            hash_key,
         })
     }
 }
@@ -95,7 +100,7 @@ pub(crate) fn is_rpc(attr: &Attribute) -> bool {
 }
 
 fn method_options(attrs: &[Attribute], errors: &mut Errors) -> Options {
-    const KNOWN: &[&str] = &["idempotent", "timeout", "name"];
+    const KNOWN: &[&str] = &["idempotent", "timeout", "name", "hash_key"];
     let mut options = Options::parse(TokenStream::new(), KNOWN, errors);
     for attr in attrs {
         if attrs::is_conditional(attr, "rpc") {
@@ -108,6 +113,31 @@ fn method_options(attrs: &[Attribute], errors: &mut Errors) -> Options {
         }
     }
     options
+}
+
+/// The index of the argument that `hash_key` names.
+fn hash_key(key: &Ident, args: &[Option<Arg>], errors: &mut Errors) -> Option<usize> {
+    let name = key.unraw().to_string();
+    let is_meant = |arg: &Option<Arg>| arg.as_ref().is_some_and(|arg| arg.name == name);
+    let Some(index) = args.iter().position(is_meant) else {
+        // One that could not be read may be the one that is meant.
+        if args.iter().all(Option::is_some) {
+            let all: Vec<_> = args.iter().flatten().map(|arg| format!("`{}`", arg.name)).collect();
+            let there = if all.is_empty() {
+                "the method has no arguments".to_owned()
+            } else {
+                format!("there are: {}", all.join(", "))
+            };
+            errors.on(key, format!("no argument is called `{name}`; {there}"));
+        }
+        return None;
+    };
+    if let Some(Some(arg)) = args.get(index)
+        && let Some(what) = types::no_key(&arg.ty)
+    {
+        errors.on(key, format!("`{name}` can't be a key: {what}"));
+    }
+    Some(index)
 }
 
 fn wire_name(sig: &Signature, options: &mut Options, errors: &mut Errors) -> Option<String> {

@@ -86,6 +86,22 @@ impl Options {
         None
     }
 
+    /// An option whose value is a single name.
+    pub(crate) fn ident(&mut self, key: &str, errors: &mut Errors) -> Option<Ident> {
+        let Entry { key: ident, value } = self.take(key)?;
+        let example = format!("`{key} = user`");
+        match value.map(ungrouped) {
+            Some(Expr::Path(path)) if path.path.get_ident().is_some() => {
+                return path.path.get_ident().cloned();
+            }
+            Some(other) => {
+                errors.on(&other, format!("`{key}` is the name of an argument: {example}"));
+            }
+            None => errors.on(&ident, format!("`{key}` needs an argument's name: {example}")),
+        }
+        None
+    }
+
     /// The option `timeout`, in milliseconds.
     pub(crate) fn timeout(&mut self, errors: &mut Errors) -> Option<u64> {
         let text = self.string("timeout", errors)?;

@@ -118,8 +118,8 @@ impl ServerBuilder {
         self
     }
 
-    /// This instance's share of the calls under weighted strategies: 0 to 10,000, default 100.
-    /// 0 is none, unless all instances have 0.
+    /// This instance's share of the calls under strategies that heed weights: 0 to 10,000, default
+    /// 100. 0 is no new calls under any strategy, unless all instances have 0.
     pub fn weight(mut self, weight: u32) -> Self {
         if weight > MAX_WEIGHT {
             self.mistake(format!(".weight({weight}): write 0 to {MAX_WEIGHT}"));

@@ -1,172 +1,265 @@
 //! The endpoints that a strategy chooses from, prepared so that a choice is cheap.
-//!
-//! Pure: turns, random numbers and the endpoints' load are arguments.
 
-use super::Balance;
-use rpc_core::wire::fnv1a_64;
-use std::net::SocketAddr;
+use super::{
+    Load,
+    alias::Alias,
+    chance::{happens, scale},
+    ring::Ring,
+    smooth, warmth,
+};
+use rpc_core::{Balance, defaults};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-/// Points on the ring of an endpoint with the usual weight.
-const POINTS: u64 = 160;
-/// Longest order of the weighted round-robin; larger sums of weights are scaled down.
-const LONGEST_ORDER: u64 = 4096;
+/// What a strategy may ask for while it chooses; whatever it does not need is not asked for.
+pub(crate) trait Query {
+    /// Counts the choices of strategies that take turns.
+    fn turn(&mut self) -> usize;
+    /// A random number.
+    fn random(&mut self) -> u64;
+    /// How busy an endpoint is.
+    fn load(&self, index: usize) -> Load;
+    /// Whether an endpoint can take the call.
+    fn fits(&mut self, index: usize) -> bool;
+}
 
-/// What a strategy knows before a call.
+/// An endpoint, as far as a field is made of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) addr: SocketAddr,
+    pub(crate) weight: u32,
+    /// Since its instance was first seen to take calls.
+    pub(crate) age: Duration,
+}
+
+/// The endpoints of a list, and what the strategies know of them before a call.
 #[derive(Debug)]
 pub(crate) struct Field {
-    balance: Balance,
-    count: usize,
-    /// Weighted random: sums of weights up to each endpoint.
-    sums: Box<[u64]>,
-    /// Weighted round-robin: whose turn it is.
-    order: Box<[u32]>,
-    /// Consistent hash: points and their endpoints, sorted.
-    ring: Box<[(u64, u32)]>,
+    known: Arc<Known>,
+    /// What each endpoint gets of its share, in 2^32nds; empty when all are warm.
+    warmths: Box<[u32]>,
 }
 
-/// How busy an endpoint is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    /// Calls in flight.
-    pub(crate) active: usize,
-    /// Estimated latency in ns; 0 when nothing is known.
-    pub(crate) latency: f64,
+/// What addresses and weights decide. Tables are made when a strategy first needs them.
+#[derive(Debug)]
+struct Known {
+    endpoints: Box<[(SocketAddr, u32)]>,
+    weights: Box<[u64]>,
+    /// Those whose weight is not 0.
+    live: Box<[u32]>,
+    /// Weights differ among those.
+    differ: bool,
+    alias: OnceLock<Alias>,
+    order: OnceLock<Box<[u32]>>,
+    ring: OnceLock<Ring>,
 }
+
+/// Draws before everybody is asked in turn.
+const DRAWS: usize = 8;
+/// Endpoints that least-active compares.
+const LOOKS: usize = 8;
 
 impl Field {
-    /// Prepares the choice among `endpoints`, each with its weight.
-    pub(crate) fn new(balance: Balance, endpoints: &[(SocketAddr, u32)]) -> Self {
-        let mut weights: Vec<u64> = endpoints.iter().map(|(_, w)| u64::from(*w)).collect();
-        if weights.iter().all(|weight| *weight == 0) {
-            // Nobody has a share: everybody has the same.
-            weights.fill(1);
-        }
-        let (mut sums, mut order, mut ring) = (Vec::new(), Vec::new(), Vec::new());
-        match balance {
-            Balance::WeightedRandom => {
-                let add = |sum: &mut u64, weight: &u64| {
-                    *sum += weight;
-                    Some(*sum)
-                };
-                sums = weights.iter().scan(0, add).collect();
+    /// Prepares the choice among `members`; `earlier` lends its tables if it is of the same
+    /// addresses and weights. New instances get less than their share for the time `warm_up`.
+    pub(crate) fn new(members: &[Member], warm_up: Duration, earlier: Option<&Self>) -> Self {
+        let ages: Vec<_> = members.iter().map(|member| member.age).collect();
+        let endpoints = members.iter().map(|member| (member.addr, member.weight));
+        let known = match earlier {
+            Some(Self { known, .. }) if known.endpoints.iter().copied().eq(endpoints.clone()) => {
+                Arc::clone(known)
             }
-            Balance::WeightedRoundRobin => order = smooth(&weights),
-            Balance::ConsistentHash => ring = points(endpoints, &weights),
+            _ => Arc::new(Known::new(endpoints.collect())),
+        };
+        Self { known, warmths: warmth::warmths(&ages, warm_up) }
+    }
+
+    /// Makes the tables of a strategy now rather than in the first call that uses it.
+    pub(crate) fn prepare(&self, balance: Balance) {
+        match balance {
+            Balance::WeightedRandom => drop(self.known.alias()),
+            Balance::WeightedRoundRobin => drop(self.known.order()),
+            Balance::ConsistentHash => drop(self.known.ring()),
             _ => {}
         }
-        let count = endpoints.len();
-        Self { balance, count, sums: sums.into(), order: order.into(), ring: ring.into() }
     }
 
-    /// The endpoint to begin with, below the count (0 when there are none). `turn` counts calls,
-    /// `random` is a random number, `key` the hash of the call's key.
+    /// The endpoint to begin with; `None` when none fits, and then all have been asked. `key` is
+    /// the call's position on the ring, if it has one.
     pub(crate) fn choose(
         &self,
-        turn: usize,
-        random: u64,
+        balance: Balance,
         key: Option<u64>,
-        load: impl Fn(usize) -> Load,
-    ) -> usize {
-        if self.count <= 1 {
-            return 0;
-        }
-        match self.balance {
-            Balance::Random => scale(random, self.count),
-            Balance::RoundRobin => turn % self.count,
-            Balance::WeightedRandom => {
-                let total = self.sums.last().copied().unwrap_or(1);
-                let at = scale(random, usize::try_from(total).unwrap_or(usize::MAX)) as u64;
-                self.sums.partition_point(|sum| *sum <= at)
+        query: &mut impl Query,
+    ) -> Option<usize> {
+        let known = &*self.known;
+        if known.live.len() > 1 {
+            if let (Balance::ConsistentHash, Some(key)) = (balance, key) {
+                let chosen = known.ring().choose(key, &known.weights, query);
+                return chosen.or_else(|| self.any(query));
             }
+            for draw in 0..DRAWS {
+                let index = self.draw(balance, draw, query);
+                if query.fits(index) {
+                    return Some(index);
+                }
+            }
+        }
+        self.any(query)
+    }
+
+    /// What the strategy would have. Turns are taken once; what follows is drawn.
+    fn draw(&self, balance: Balance, draw: usize, query: &mut impl Query) -> usize {
+        let known = &*self.known;
+        match balance {
+            Balance::RoundRobin if draw == 0 => known.nth(query.turn() % known.live.len()),
+            Balance::WeightedRandom => self.warm(query, |query| known.alias().draw(query.random())),
             Balance::WeightedRoundRobin => {
-                let place = turn % self.order.len().max(1);
-                self.order.get(place).map_or(0, |index| *index as usize)
+                let order = known.order();
+                let mut first = draw == 0;
+                self.warm(query, |query| {
+                    let turns = std::mem::take(&mut first);
+                    let place = if turns {
+                        query.turn() % order.len()
+                    } else {
+                        scale(query.random(), order.len())
+                    };
+                    order[place] as usize
+                })
             }
-            Balance::ConsistentHash => {
-                let Some(key) = key else { return scale(random, self.count) };
-                let at = self.ring.partition_point(|(point, _)| *point < key);
-                // Past the last point the ring begins again.
-                self.ring.get(at).or(self.ring.first()).map_or(0, |(_, index)| *index as usize)
-            }
-            Balance::LeastActive => {
-                // From a turning start, so that equals share.
-                let start = turn % self.count;
-                let all = (start..self.count).chain(0..start);
-                all.min_by_key(|index| load(*index).active).unwrap_or(0)
-            }
-            Balance::PeakEwma => {
-                let first = scale(random, self.count);
-                let step = 1 + scale(random.rotate_left(32), self.count - 1);
-                let second = (first + step) % self.count;
-                if load(second).cost() < load(first).cost() { second } else { first }
-            }
+            Balance::LeastActive => self.least(LOOKS, Load::calls, query),
+            Balance::PeakEwma => self.least(2, Load::time, query),
+            _ => known.nth(scale(query.random(), known.live.len())),
         }
     }
-}
 
-impl Load {
-    fn cost(self) -> f64 {
-        // An endpoint without a sample is tried, but not with everything at once.
-        #[expect(clippy::cast_precision_loss, reason = "calls in flight are few")]
-        let active = self.active as f64;
-        if self.latency == 0.0 { active * 1e9 } else { self.latency * (active + 1.0) }
+    /// What `draw` gives, where a cold endpoint keeps only a part of what it is given.
+    fn warm<Q: Query>(&self, query: &mut Q, mut draw: impl FnMut(&mut Q) -> usize) -> usize {
+        let mut index = draw(query);
+        if self.warmths.is_empty() {
+            return index;
+        }
+        for _ in 0..DRAWS {
+            if happens(query.random(), self.warmth(index)) {
+                break;
+            }
+            index = draw(query);
+        }
+        index
+    }
+
+    /// The one with the lowest cost: of all, or of `looks` random ones when there are more. Among
+    /// equals the first, and where that is, is random.
+    fn least<Q: Query>(&self, looks: usize, cost: impl Fn(Load) -> f64, query: &mut Q) -> usize {
+        let known = &*self.known;
+        let count = known.live.len();
+        let random = query.random();
+        let start = scale(random, count);
+        let step = if looks < count {
+            // Never zero, so that two are never the same.
+            1 + scale(random.rotate_left(32), count - 1)
+        } else {
+            // One way or the other round, so that equals share what a busy one between them would
+            // have had.
+            [1, count - 1][(random & 1) as usize]
+        };
+        let mut best = known.nth(start);
+        let mut least = cost(query.load(best));
+        for look in 1..looks.min(count) {
+            let other = known.nth((start + look * step) % count);
+            let others = cost(query.load(other));
+            if self.is_better((other, others), (best, least), query) {
+                (best, least) = (other, others);
+            }
+        }
+        best
+    }
+
+    /// Whether the first costs less than the second, each an endpoint and its cost. Who has less
+    /// weight or warmth is compared as it is as often as in proportion to that, otherwise at a
+    /// cost that is higher by as much.
+    fn is_better(&self, a: (usize, f64), b: (usize, f64), query: &mut impl Query) -> bool {
+        let (mut a_cost, mut b_cost) = (a.1, b.1);
+        if self.known.differ || !self.warmths.is_empty() {
+            let (a_share, b_share) = (self.share(a.0), self.share(b.0));
+            #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+            let ratio = a_share.min(b_share) as f64 / a_share.max(b_share) as f64;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1")]
+            let chance = (ratio * f64::from(u32::MAX)) as u32;
+            if a_share != b_share && !happens(query.random(), chance) {
+                let lesser = if a_share < b_share { &mut a_cost } else { &mut b_cost };
+                *lesser /= ratio;
+            }
+        }
+        a_cost < b_cost
+    }
+
+    /// Weight times warmth; not 0 for who is live.
+    fn share(&self, index: usize) -> u64 {
+        self.known.weights[index] * u64::from(self.warmth(index))
+    }
+
+    fn warmth(&self, index: usize) -> u32 {
+        self.warmths.get(index).copied().unwrap_or(warmth::WARM)
+    }
+
+    /// Anyone that fits, those with weight 0 last.
+    fn any(&self, query: &mut impl Query) -> Option<usize> {
+        let known = &*self.known;
+        let count = known.live.len();
+        let start = if count > 1 { scale(query.random(), count) } else { 0 };
+        (start..count)
+            .chain(0..start)
+            .map(|nth| known.nth(nth))
+            .chain((0..known.weights.len()).filter(|index| known.weights[*index] == 0))
+            .find(|index| query.fits(*index))
     }
 }
 
-/// A random number below `count`: the high half of a product spreads evenly without a division.
-fn scale(random: u64, count: usize) -> usize {
-    usize::try_from((u128::from(random) * count as u128) >> 64).unwrap_or(0)
-}
-
-/// Each index as often as its weight says, interleaved: nginx's smooth weighted round-robin.
-fn smooth(weights: &[u64]) -> Vec<u32> {
-    let divisor = weights.iter().copied().fold(0, gcd).max(1);
-    let mut shares: Vec<u64> = weights.iter().map(|weight| weight / divisor).collect();
-    let total: u64 = shares.iter().sum();
-    if total > LONGEST_ORDER {
-        for share in &mut shares {
-            // Who has a share keeps one.
-            *share = (*share * LONGEST_ORDER / total).max(u64::from(*share > 0));
+impl Known {
+    fn new(endpoints: Box<[(SocketAddr, u32)]>) -> Self {
+        let mut weights: Box<[u64]> = endpoints.iter().map(|(_, w)| u64::from(*w)).collect();
+        if weights.iter().all(|weight| *weight == 0) {
+            // Nobody has a share: everybody has the same.
+            weights.fill(u64::from(defaults::WEIGHT));
+        }
+        let live: Box<[u32]> = (0..)
+            .zip(&weights)
+            .filter(|(_, weight)| **weight > 0)
+            .map(|(index, _)| index)
+            .collect();
+        let first = live.first().map(|index| weights[*index as usize]);
+        let differ = live.iter().any(|index| Some(weights[*index as usize]) != first);
+        Self {
+            endpoints,
+            weights,
+            live,
+            differ,
+            alias: OnceLock::new(),
+            order: OnceLock::new(),
+            ring: OnceLock::new(),
         }
     }
-    let total: u64 = shares.iter().sum();
-    let mut current = vec![0i64; shares.len()];
-    let mut order = Vec::new();
-    for _ in 0..total {
-        for (current, share) in current.iter_mut().zip(&shares) {
-            *current += share.cast_signed();
-        }
-        let best = (0..current.len()).rev().max_by_key(|index| current[*index]).unwrap_or(0);
-        current[best] -= total.cast_signed();
-        order.push(u32::try_from(best).unwrap_or(0));
+
+    /// The index of the `nth` that is live.
+    fn nth(&self, nth: usize) -> usize {
+        self.live[nth] as usize
     }
-    order
-}
 
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// The points of each endpoint on the ring: they depend on its address and weight alone, so that
-/// the others' stay where they are when it comes or goes.
-fn points(endpoints: &[(SocketAddr, u32)], weights: &[u64]) -> Vec<(u64, u32)> {
-    let mut ring = Vec::new();
-    for (index, ((addr, _), weight)) in (0u32..).zip(endpoints.iter().zip(weights)) {
-        let usual = u64::from(rpc_core::defaults::WEIGHT);
-        let count = if *weight == 0 { 0 } else { (POINTS * weight / usual).clamp(1, POINTS * 100) };
-        for point in 0..count {
-            ring.push((mix(fnv1a_64(format!("{addr}#{point}").as_bytes())), index));
-        }
+    fn alias(&self) -> &Alias {
+        self.alias.get_or_init(|| Alias::new(&self.weights))
     }
-    ring.sort_unstable();
-    ring
-}
 
-/// Spreads the bits of a hash whose neighbours are alike (the finalizer of `MurmurHash3`).
-pub(crate) fn mix(mut hash: u64) -> u64 {
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    fn order(&self) -> &[u32] {
+        self.order.get_or_init(|| smooth::order(&self.weights))
+    }
+
+    fn ring(&self) -> &Ring {
+        self.ring.get_or_init(|| Ring::new(&self.endpoints, &self.weights))
+    }
 }
 
 #[cfg(test)]

@@ -2,18 +2,26 @@
 
 use super::Outlook;
 use crate::{
-    balance::{Balance, Field, Load},
+    balance::{Field, Load, Member, Query},
     connection::Connection,
+    standing::Standing,
 };
-use std::sync::Arc;
+use rpc_core::Balance;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// The endpoints of a service, for calls.
 #[derive(Debug)]
 pub(crate) struct Picks {
     /// Endpoints that take calls.
-    pub(super) ready: Arc<Line>,
+    pub(super) ready: Line,
     /// Endpoints whose providers have not greeted yet; used when there are no others.
-    pub(super) greeting: Arc<Line>,
+    pub(super) greeting: Line,
     /// Ejected endpoints, each of which one call at a time may try.
     pub(super) probing: Box<[Candidate]>,
     /// What is known about the rest, for calls that find nothing.
@@ -30,15 +38,17 @@ pub(super) struct Line {
 /// An endpoint and its connections, of which there is one at least.
 #[derive(Debug)]
 pub(super) struct Candidate {
+    standing: Arc<Standing>,
     first: Arc<Connection>,
     more: Box<[Arc<Connection>]>,
-    weight: u32,
+    member: Member,
 }
 
 /// What a call asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish<'a> {
-    /// The hash of its key, if it has one.
+    pub(crate) balance: Balance,
+    /// Where its key is on the ring; for consistent hashing alone.
     pub(crate) key: Option<u64>,
     /// Where it has been.
     pub(crate) tried: &'a [Tried],
@@ -71,7 +81,7 @@ pub(crate) enum Pick {
 }
 
 /// What was seen on the way to finding nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     full: bool,
     outdated: bool,
@@ -86,23 +96,20 @@ impl Tried {
 
 impl Candidate {
     /// `None` without a connection.
-    pub(super) fn new(mut connections: Vec<Arc<Connection>>, weight: u32) -> Option<Self> {
+    pub(super) fn new(
+        standing: &Arc<Standing>,
+        mut connections: Vec<Arc<Connection>>,
+        member: Member,
+    ) -> Option<Self> {
         if connections.is_empty() {
             return None;
         }
         let first = connections.remove(0);
-        Some(Self { first, more: connections.into(), weight })
+        Some(Self { standing: Arc::clone(standing), first, more: connections.into(), member })
     }
 
     pub(super) fn connections(&self) -> impl Iterator<Item = &Arc<Connection>> {
         std::iter::once(&self.first).chain(&self.more)
-    }
-
-    /// Whether it is the same as `other`, so that a list with it need not be made again.
-    fn is(&self, other: &Self) -> bool {
-        self.weight == other.weight
-            && self.more.len() == other.more.len()
-            && self.connections().zip(other.connections()).all(|(a, b)| Arc::ptr_eq(a, b))
     }
 
     /// Its connection with the fewest calls in flight, among those that take another.
@@ -121,8 +128,7 @@ impl Candidate {
     /// How busy it is.
     fn load(&self) -> Load {
         let more: usize = self.more.iter().map(|c| c.in_flight()).sum();
-        let latency = self.first.standing.latency.nanos();
-        Load { active: self.first.in_flight() + more, latency }
+        self.standing.gauge.load(self.first.in_flight() + more)
     }
 }
 
@@ -142,74 +148,106 @@ fn takes(connection: &Connection, seen: &mut Seen, fits: impl Fn(&Connection) ->
 }
 
 impl Line {
-    pub(super) fn new(balance: Balance, candidates: Vec<Candidate>) -> Self {
-        let weights: Vec<_> = candidates.iter().map(|c| (c.first.addr, c.weight)).collect();
-        Self { field: Field::new(balance, &weights), candidates: candidates.into() }
-    }
-
-    /// A line of `candidates`: this one if it is the same, as preparing one takes time.
-    pub(super) fn renewed(
-        self: &Arc<Self>,
-        balance: Balance,
+    /// `earlier` is the line that this one takes the place of.
+    pub(super) fn new(
         candidates: Vec<Candidate>,
-    ) -> Arc<Self> {
-        let same = self.candidates.len() == candidates.len()
-            && self.candidates.iter().zip(&candidates).all(|(a, b)| a.is(b));
-        if same { Arc::clone(self) } else { Arc::new(Self::new(balance, candidates)) }
+        warm_up: Duration,
+        earlier: Option<&Self>,
+    ) -> Self {
+        let members: Vec<_> = candidates.iter().map(|candidate| candidate.member).collect();
+        let field = Field::new(&members, warm_up, earlier.map(|line| &line.field));
+        Self { candidates: candidates.into(), field }
     }
 
-    /// The candidates, from the one on that the strategy chooses.
-    fn in_turn(&self, turn: usize, key: Option<u64>) -> impl Iterator<Item = &Candidate> {
-        let load = |index: usize| self.candidates[index].load();
-        let start = if self.candidates.is_empty() {
-            0
-        } else {
-            self.field.choose(turn, fastrand::u64(..), key, load)
-        };
-        let (before, from) = self.candidates.split_at(start);
-        from.iter().chain(before)
+    /// Makes the tables of a strategy now rather than in the first call that uses it.
+    pub(super) fn prepare(&self, balance: Balance) {
+        self.field.prepare(balance);
+    }
+}
+
+/// What a strategy may ask while it chooses from a line, and what comes of asking.
+struct Choice<'a> {
+    candidates: &'a [Candidate],
+    turn: &'a AtomicUsize,
+    tried: &'a [Tried],
+    /// The endpoint that fitted last, and its connection.
+    fitted: Option<(usize, &'a Arc<Connection>)>,
+    seen: Seen,
+}
+
+impl<'a> Choice<'a> {
+    fn connection(&mut self, index: usize) -> Option<&'a Arc<Connection>> {
+        let candidate = &self.candidates[index];
+        let number = candidate.standing.number;
+        if !self.tried.is_empty() && self.tried.iter().any(|tried| tried.endpoint == number) {
+            // What has become of it may be news.
+            self.seen.outdated |= candidate.connections().all(|c| !c.is_usable());
+            return None;
+        }
+        candidate.connection(&mut self.seen, |_| true)
+    }
+}
+
+impl Query for Choice<'_> {
+    fn turn(&mut self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn random(&mut self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn load(&self, index: usize) -> Load {
+        self.candidates[index].load()
+    }
+
+    fn fits(&mut self, index: usize) -> bool {
+        let connection = self.connection(index);
+        self.fitted = connection.map(|connection| (index, connection));
+        connection.is_some()
     }
 }
 
 impl Picks {
-    pub(super) fn empty(balance: Balance, outlook: Outlook) -> Self {
-        let line = || Arc::new(Line::new(balance, Vec::new()));
+    pub(super) fn empty(outlook: Outlook) -> Self {
+        let line = || Line::new(Vec::new(), Duration::ZERO, None);
         Self { ready: line(), greeting: line(), probing: Box::default(), outlook }
     }
 
     /// A connection of an endpoint that the call has not tried: of the one that the strategy
-    /// chooses, or of the next that takes calls. When there is none, one of an endpoint whose
+    /// chooses, or of another that takes calls. When there is none, one of an endpoint whose
     /// connection failed the call, if it has another that answers. `turn` counts calls.
-    pub(crate) fn choose(&self, turn: usize, wish: &Wish<'_>) -> Pick {
+    pub(super) fn choose(&self, turn: &AtomicUsize, wish: &Wish<'_>) -> Pick {
+        if !self.probing.is_empty()
+            && let Some(connection) = self.probe(wish)
+        {
+            return Pick::Found(connection);
+        }
+        self.choose_trusted(turn, wish)
+    }
+
+    /// The same, among endpoints that are not being probed.
+    pub(super) fn choose_trusted(&self, turn: &AtomicUsize, wish: &Wish<'_>) -> Pick {
         let mut seen = Seen::default();
-        let new = |c: &Connection| wish.tried.iter().all(|t| t.endpoint != c.standing.number);
-        if !self.probing.is_empty() {
-            for candidate in &self.probing {
-                if let Some(connection) = candidate.connection(&mut Seen::default(), new)
-                    && connection.standing.try_probe(wish.again)
-                {
+        for line in [&self.ready, &self.greeting] {
+            let candidates = &*line.candidates;
+            let mut choice = Choice { candidates, turn, tried: wish.tried, fitted: None, seen };
+            if let Some(index) = line.field.choose(wish.balance, wish.key, &mut choice) {
+                let connection = match choice.fitted {
+                    Some((fitted, connection)) if fitted == index => Some(connection),
+                    // It was asked before others were.
+                    _ => choice.connection(index),
+                };
+                if let Some(connection) = connection {
                     return Pick::Found(Arc::clone(connection));
                 }
             }
+            seen = choice.seen;
         }
-        for line in [&*self.ready, &*self.greeting] {
-            for candidate in line.in_turn(turn, wish.key) {
-                if let Some(connection) = candidate.connection(&mut seen, new) {
-                    return Pick::Found(Arc::clone(connection));
-                }
-            }
-        }
-        if !wish.tried.is_empty() {
-            let other = |c: &Connection| wish.may_go_back_to(c);
-            for candidate in &self.ready.candidates {
-                let lives = |c: &Connection| other(c) && c.has_outlived();
-                if let Some(connection) = candidate.connection(&mut seen, lives) {
-                    return Pick::Found(Arc::clone(connection));
-                }
-                // They are asked whether they live, and a list follows the answer.
-                seen.outdated |=
-                    candidate.connections().any(|c| c.is_usable() && other(c) && !c.has_outlived());
-            }
+        if !wish.tried.is_empty()
+            && let Some(connection) = self.go_back(wish, &mut seen)
+        {
+            return Pick::Found(connection);
         }
         match seen {
             Seen { full: true, .. } => Pick::Full,
@@ -217,14 +255,36 @@ impl Picks {
             Seen { .. } => Pick::Nobody,
         }
     }
-}
 
-impl Picks {
-    /// The same for a call that waits for room: it misses no place that was given back before.
-    pub(crate) fn choose_closely(&self, turn: usize, wish: &Wish<'_>) -> Pick {
+    /// An ejected endpoint that may be tried with this call.
+    #[cold]
+    fn probe(&self, wish: &Wish<'_>) -> Option<Arc<Connection>> {
+        let new = |c: &Connection| wish.tried.iter().all(|t| t.endpoint != c.standing.number);
+        let open = |candidate| Candidate::connection(candidate, &mut Seen::default(), new);
+        let mut open = self.probing.iter().filter_map(open);
+        open.find(|connection| connection.standing.try_probe(wish.again)).cloned()
+    }
+
+    /// Another connection of an endpoint that was tried, if only a connection was in trouble.
+    #[cold]
+    fn go_back(&self, wish: &Wish<'_>, seen: &mut Seen) -> Option<Arc<Connection>> {
+        let other = |c: &Connection| wish.may_go_back_to(c);
+        for candidate in &self.ready.candidates {
+            let lives = |c: &Connection| other(c) && c.has_outlived();
+            if let Some(connection) = candidate.connection(seen, lives) {
+                return Some(Arc::clone(connection));
+            }
+            // They are asked whether they live, and a list follows the answer.
+            seen.outdated |=
+                candidate.connections().any(|c| c.is_usable() && other(c) && !c.has_outlived());
+        }
+        None
+    }
+
+    /// Sees to it that places which were given back are seen, for a call that waits for one.
+    pub(super) fn look_closely(&self) {
         let lines = self.ready.candidates.iter().chain(&self.greeting.candidates);
         lines.flat_map(Candidate::connections).for_each(|c| c.look_closely());
-        self.choose(turn, wish)
     }
 }
 

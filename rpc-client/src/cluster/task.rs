@@ -6,10 +6,11 @@
 use super::{
     Cluster, Outlook, Past, Picks,
     ejection::{Sentence, Wanted, settle},
-    picks::Candidate,
+    picks::{Candidate, Line},
     subset::{Subset, order},
 };
 use crate::{
+    balance::Member,
     clock::now_ms,
     endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Trust, combine},
     pressure::Pressure,
@@ -33,6 +34,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often a subset's size is looked at.
 const SUBSET_REVIEW: Duration = Duration::from_secs(1);
+
+/// How often the shares of new instances are raised.
+const WARMTH_REVIEW: Duration = Duration::from_secs(1);
 
 /// Endpoints that were given up of which people can still learn why.
 const REMEMBERED: usize = 16;
@@ -130,10 +134,12 @@ impl Task {
     pub(super) fn review(&mut self) {
         let now = Instant::now();
         self.view = self.subscription.current();
-        let View { instances, disabled, removals_are_final, .. } = &self.view;
+        let View { instances, disabled, weights, removals_are_final, .. } = &self.view;
         for (addr, endpoint) in &self.endpoints {
             match instances.get(addr) {
-                Some(instance) => endpoint.listed(instance, disabled.contains(addr)),
+                Some(instance) => {
+                    endpoint.listed(instance, disabled.contains(addr), weights.get(addr).copied());
+                }
                 // An operator's word counts more than a connection that answers.
                 None => endpoint.vanished(now, *removals_are_final || disabled.contains(addr)),
             }
@@ -249,7 +255,9 @@ impl Task {
             let Some(instance) = self.view.instances.get(addr) else { continue };
             self.endpoints.entry(*addr).or_insert_with(|| {
                 new = true;
-                Endpoint::start(&self.shared, Arc::clone(instance), &self.changed, &queue)
+                let weight = self.view.weights.get(addr).copied();
+                let instance = Arc::clone(instance);
+                Endpoint::start(&self.shared, instance, weight, &self.changed, &queue)
             });
         }
         // Of the list all are either dialled or beyond; what has vanished is in neither.
@@ -276,31 +284,40 @@ impl Task {
         let looks = seen.iter().map(|seen| (seen.addr, &seen.look));
         let outlook = Outlook::of(&self.view, looks, &self.past);
         let (mut ready, mut greeting, mut probing) = (Vec::new(), Vec::new(), Vec::new());
+        let warm_up = self.shared.settings.warm_up;
         for seen in seen {
             let state = seen.state();
-            self.endpoints[&seen.addr].enter(state, now);
-            let weight = seen.look.weight;
+            let endpoint = &self.endpoints[&seen.addr];
+            endpoint.enter(state, now);
             let trusted = matches!(seen.phase, Phase::Trusted | Phase::Tripped { .. });
+            let age = now.saturating_duration_since(seen.look.since);
+            let member = Member { addr: seen.addr, weight: seen.look.weight, age };
+            let candidate = |open| Candidate::new(&endpoint.standing, open, member);
             match state {
                 EndpointState::Serving | EndpointState::Probation => {
-                    ready.extend(Candidate::new(seen.look.usable, weight));
+                    if age < warm_up {
+                        // Its share grows.
+                        sooner(&mut self.next, Some(now + WARMTH_REVIEW));
+                    }
+                    ready.extend(candidate(seen.look.usable));
                 }
                 EndpointState::Ejected if matches!(seen.phase, Phase::Probing { .. }) => {
-                    probing.extend(Candidate::new(seen.look.usable, weight));
+                    probing.extend(candidate(seen.look.usable));
                     // A ping may be what brings it back.
-                    self.endpoints[&seen.addr].standing.endpoint.notify_one();
+                    endpoint.standing.endpoint.notify_one();
                 }
                 EndpointState::Connecting if trusted => {
-                    greeting.extend(Candidate::new(seen.look.greeting, weight));
+                    greeting.extend(candidate(seen.look.greeting));
                 }
                 _ => {}
             }
         }
-        let balance = self.shared.settings.balance;
-        let before = cluster.picks.load();
+        let earlier = cluster.picks.load();
+        let ready = Line::new(ready, warm_up, Some(&earlier.ready));
+        ready.prepare(cluster.balance);
         let picks = Picks {
-            ready: before.ready.renewed(balance, ready),
-            greeting: before.greeting.renewed(balance, greeting),
+            ready,
+            greeting: Line::new(greeting, Duration::ZERO, None),
             probing: probing.into(),
             outlook,
         };

@@ -279,6 +279,7 @@ impl Reader {
 
     fn answer(&mut self, header: Header, body: Body) {
         let Header { kind, flags, aux, id } = header;
+        self.connection.standing.gauge.reported((aux >> 8) as u8);
         self.answers.push((id, Arrival::Answer { kind, flags, aux, body, at: self.now }));
     }
 }

@@ -99,14 +99,14 @@ impl Endpoint {
         let known = lock(&self.known);
         let (state, since) = known.state;
         let in_flight = known.connections.iter().map(|c| c.in_flight()).sum();
-        let nanos = self.standing.latency.nanos();
+        let nanos = self.standing.gauge.nanos();
         let takes_calls = matches!(state, EndpointState::Serving | EndpointState::Probation);
         EndpointReport {
             why: known.why(phase, in_flight, now),
             lasting: now.saturating_duration_since(since),
             eligible: takes_calls,
             instance: known.instance.id.map(|id| id.to_string()),
-            weight: known.instance.weight,
+            weight: known.weight,
             connections: known.connections.iter().filter(|c| !c.is_ended()).count(),
             in_flight,
             latency: (nanos > 0.0).then(|| Duration::from_secs_f64(nanos / 1e9)),
@@ -152,7 +152,7 @@ impl Known {
                 }
             }
             EndpointState::Serving => {
-                let share = if self.instance.weight == 0 {
+                let share = if self.weight == 0 {
                     ", but its weight is 0: weighted strategies leave it out"
                 } else {
                     ""

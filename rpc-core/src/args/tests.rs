@@ -23,6 +23,7 @@ static METHOD: MethodMeta = MethodMeta {
     output: "",
     idempotent: false,
     timeout: None,
+    hash_key: None,
 };
 
 /// Bytes that serde must not be asked for.

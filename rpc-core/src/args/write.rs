@@ -4,7 +4,7 @@
 //! in order. As in [`read`](super::read), method lookup takes the first of [`WriteBytes`],
 //! [`WriteValue`] and [`WriteNothing`] whose bounds hold.
 
-use super::{AsBytes, bytes};
+use super::{AsBytes, bytes, key};
 use crate::{
     RpcError,
     codec::Codec,
@@ -24,7 +24,15 @@ impl<F: FnMut(&mut Writer<'_>) -> Result<(), RpcError>> EncodeArgs for Written<F
         let names = self.method.args;
         // Writing into memory does not fail, and no signature has 2^32 arguments.
         let _ = rmp::encode::write_map_len(out, u32::try_from(names.len()).unwrap_or(u32::MAX));
-        (self.write)(&mut Writer { codec, out, names: names.iter() })
+        (self.write)(&mut Writer { codec, out, names: names.iter(), for_key: false })
+    }
+
+    fn key(&mut self, codec: Codec, out: &mut Vec<u8>) -> Result<bool, RpcError> {
+        let key_on = self.method.hash_key.and_then(|index| self.method.args.get(index..));
+        let Some(names) = key_on else { return Ok(false) };
+        let begin = out.len();
+        (self.write)(&mut Writer { codec, out, names: names.iter(), for_key: true })?;
+        Ok(key::reduce(out, begin))
     }
 }
 
@@ -35,9 +43,16 @@ pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
     /// Those that are still to be written.
     names: std::slice::Iter<'static, ArgMeta>,
+    /// Only the argument that is the call's key is wanted.
+    for_key: bool,
 }
 
 impl Writer<'_> {
+    /// Whether only the argument that is the call's key is to be written.
+    pub fn is_for_key(&self) -> bool {
+        self.for_key
+    }
+
     /// Writes the name of the next argument.
     fn name(&mut self) -> &'static str {
         let name = self.names.next().map_or("", |arg| arg.name);

@@ -121,6 +121,7 @@ impl Watch for FixedRegistry {
         let (sender, receiver) = watch::channel(View {
             instances: Arc::new(self.addrs.clone()),
             disabled: Arc::default(),
+            weights: Arc::default(),
             source,
             place: format!("{service} in {}", self.place).into(),
             // A name that resolves to fewer addresses says nothing about the others.

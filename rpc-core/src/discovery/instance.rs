@@ -11,7 +11,8 @@ pub struct Instance {
     pub id: Option<InstanceId>,
     /// Highest protocol version that it speaks.
     pub protocol: u32,
-    /// Its share of the calls under weighted strategies, 0 to 10,000. 0: none, unless all are 0.
+    /// Its share of the calls under strategies that heed weights, 0 to 10,000. 0: no new calls under
+    /// any strategy, unless all are 0.
     pub weight: u32,
     /// When it started, in Unix seconds; 0 when not known.
     pub started_at: u64,

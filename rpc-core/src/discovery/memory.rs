@@ -51,6 +51,7 @@ struct Service {
     /// The instances and the number of the announcement that each came with.
     listed: BTreeMap<SocketAddr, (u64, Arc<Instance>)>,
     disabled: Arc<BTreeSet<SocketAddr>>,
+    weights: Arc<BTreeMap<SocketAddr, u32>>,
     view: watch::Sender<View>,
 }
 
@@ -100,6 +101,13 @@ impl MemoryRegistry {
     pub fn disable(&self, service: &str, addrs: impl IntoIterator<Item = SocketAddr>) {
         let addrs = Arc::new(addrs.into_iter().collect());
         self.0.change(service, |known| known.disabled = addrs);
+    }
+
+    /// Sets weights of `service` by hand, as operators do with the configuration node in ZooKeeper:
+    /// they hold in place of those that the instances announced. Replaces the earlier ones.
+    pub fn weigh(&self, service: &str, weights: impl IntoIterator<Item = (SocketAddr, u32)>) {
+        let weights = Arc::new(weights.into_iter().collect());
+        self.0.change(service, |known| known.weights = weights);
     }
 
     /// Leaves `addr` out of every list, as if its session had ended, though it stays announced.
@@ -201,11 +209,17 @@ impl Service {
         let view = View {
             instances: Arc::default(),
             disabled: Arc::default(),
+            weights: Arc::default(),
             source,
             place,
             removals_are_final: condition.removals_are_final,
         };
-        Self { listed: BTreeMap::new(), disabled: Arc::default(), view: watch::channel(view).0 }
+        Self {
+            listed: BTreeMap::new(),
+            disabled: Arc::default(),
+            weights: Arc::default(),
+            view: watch::channel(view).0,
+        }
     }
 
     /// Brings the view up to date as far as the condition of the registry lets it be seen.
@@ -230,9 +244,11 @@ impl Service {
             let instances = instances();
             changed |= *view.instances != instances
                 || view.disabled != self.disabled
+                || view.weights != self.weights
                 || view.removals_are_final != condition.removals_are_final;
             view.instances = Arc::new(instances);
             view.disabled = Arc::clone(&self.disabled);
+            view.weights = Arc::clone(&self.weights);
             view.removals_are_final = condition.removals_are_final;
             changed
         });

@@ -72,6 +72,7 @@ mod tests {
             output: "",
             idempotent: false,
             timeout: None,
+            hash_key: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod arguments;
 mod context;
 mod contracts;
 mod instances;
+mod keys;
 mod loopback;
 mod metadata;
 mod results;

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[rpc_client(name = "shop.Orders", version = "2", timeout = "1m", codec = "compact")]
 trait Orders {
     /// Looks one up.
-    #[rpc(idempotent, timeout = "200ms")]
+    #[rpc(idempotent, timeout = "200ms", hash_key = hint)]
     async fn find(&self, id: u64, hint: Option<&str>) -> rpc_core::Result<Vec<String>>;
 
     #[rpc(name = "buy.now")]
@@ -36,6 +36,7 @@ fn a_contract_describes_itself() {
     assert_eq!(find.output, "rpc_core::Result<Vec<String>>");
     let args: Vec<_> = find.args.iter().map(|a| (a.name, a.ty)).collect();
     assert_eq!(args, [("id", "u64"), ("hint", "Option<&str>")]);
+    assert_eq!((find.hash_key, buy.hash_key), (Some(1), None));
     assert_eq!((buy.name, buy.idempotent), ("buy.now", false));
     assert_eq!(buy.timeout, Some(Duration::from_mins(1)));
     let args: Vec<_> = buy.args.iter().map(|a| (a.name, a.ty)).collect();

@@ -20,6 +20,38 @@ pub(super) fn check_output(ty: &Type, errors: &mut Errors) {
     Check { errors, is_output: true }.visit_type(ty);
 }
 
+/// Why a value of this type can't say which calls belong together; `None` if it can.
+pub(super) fn no_key(ty: &Type) -> Option<&'static str> {
+    struct Find(Option<&'static str>);
+    impl<'ast> Visit<'ast> for Find {
+        fn visit_path(&mut self, path: &'ast Path) {
+            let what =
+                path.segments.last().and_then(|last| match last.ident.to_string().as_str() {
+                    "f32" | "f64" => {
+                        Some("equal numbers can have different forms as a float; round it")
+                    }
+                    "HashMap" | "HashSet" => Some(
+                        "the order of its entries differs from one to the next; take a `BTreeMap`, \
+                          a `BTreeSet` or a single value",
+                    ),
+                    _ => None,
+                });
+            self.0 = self.0.or(what);
+            visit::visit_path(self, path);
+        }
+
+        fn visit_type_tuple(&mut self, ty: &'ast syn::TypeTuple) {
+            if ty.elems.is_empty() {
+                self.0 = self.0.or(Some("`()` has one value alone; name another argument"));
+            }
+            visit::visit_type_tuple(self, ty);
+        }
+    }
+    let mut find = Find(None);
+    find.visit_type(ty);
+    find.0
+}
+
 struct Check<'a> {
     errors: &'a mut Errors,
     is_output: bool,

@@ -4,7 +4,7 @@ use rpc_core::{rpc_client, rpc_service};
 #[rpc_client(version = "2", timeout = "1s")]
 pub trait Greeter {
     /// Greets somebody.
-    #[rpc(idempotent)]
+    #[rpc(idempotent, hash_key = name)]
     async fn greet(&self, name: String, title: Option<&str>) -> Result<Greeting, GreetError>;
 
     /// Answers.

@@ -3,7 +3,7 @@ use rpc_core::rpc_client;
 
 #[rpc_client]
 trait Contract {
-    #[rpc(idempotnet)] //~ ERROR unknown option `idempotnet`; there are: `idempotent`, `timeout`, `name`
+    #[rpc(idempotnet)] //~ ERROR unknown option `idempotnet`; there are: `idempotent`, `timeout`, `name`, `hash_key`
     async fn f(&self) -> rpc_core::Result<()>;
     #[rpc(idempotent, timeout = "1s", idempotent)] //~ ERROR option `idempotent` is given twice
     async fn g(&self) -> rpc_core::Result<()>;

@@ -26,10 +26,11 @@ impl From<rpc_core::RpcError> for Odd {
 #[rpc_client(version = "1.0", timeout = "1s")]
 pub trait Finder {
     /// Finds one.
-    #[rpc(idempotent, timeout = "200ms")]
+    #[rpc(idempotent, timeout = "200ms", hash_key = r#type)]
     async fn find(&self, name: &str, data: &[u8], r#type: Option<&str>) -> rpc_core::Result<Found>;
 
     /// Finds many.
+    #[rpc(hash_key = found)]
     async fn many(
         &self,
         names: Vec<&str>,

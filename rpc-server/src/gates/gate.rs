@@ -23,6 +23,8 @@ use tokio::time::Instant;
 
 /// At most one call in this time is timed.
 const SAMPLE_EVERY: u64 = 100;
+/// The refusals of a limit are logged this often at most, in milliseconds.
+const WARN_EVERY: u64 = 10_000;
 
 /// The limits that apply to one method.
 #[derive(Debug)]
@@ -44,6 +46,9 @@ pub(crate) struct Gate {
     places: AtomicU32,
     tally: Tally,
     refused: AtomicU64,
+    made: Instant,
+    /// When refusals are logged again, in milliseconds since it was made.
+    warn_at: AtomicU64,
     next_sample: AtomicU64,
     /// What the quickest of the latest samples took; 0 while that is not known.
     quickest: AtomicU64,
@@ -158,6 +163,8 @@ impl Gate {
             places: AtomicU32::new(places),
             tally: Tally::default(),
             refused: AtomicU64::new(0),
+            made: Instant::now(),
+            warn_at: AtomicU64::new(0),
             next_sample: AtomicU64::new(0),
             quickest: AtomicU64::new(0),
             mean: AtomicU64::new(0),
@@ -177,8 +184,22 @@ impl Gate {
         if ask(&self.tally, places) {
             return Ok(());
         }
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(self.text(limit, (places < limit).then_some((left, quickest))))
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let text = self.text(limit, (places < limit).then_some((left, quickest)));
+        self.warn(refused, &text);
+        Err(text)
+    }
+
+    /// Tells the server's own people, now and then.
+    fn warn(&self, refused: u64, text: &str) {
+        let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let due = self.warn_at.load(Ordering::Relaxed);
+        let next = now.saturating_add(WARN_EVERY);
+        let swap =
+            || self.warn_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+        if now >= due && swap().is_ok() {
+            tracing::warn!(limit = self.name, refused, "calls are refused: {text}");
+        }
     }
 
     /// Why a call is refused; `late` if it would have run out of time anyway.

@@ -100,7 +100,16 @@ mod tests {
 
     const fn method(name: &'static str) -> MethodMeta {
         let (args, doc, output) = (&[], "", "");
-        MethodMeta { name, id: 0, doc, args, output, idempotent: false, timeout: None }
+        MethodMeta {
+            name,
+            id: 0,
+            doc,
+            args,
+            output,
+            idempotent: false,
+            timeout: None,
+            hash_key: None,
+        }
     }
 
     const GET: MethodMeta = method("get");

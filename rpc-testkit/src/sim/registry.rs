@@ -230,6 +230,7 @@ impl Watch for SimRegistryHandle {
         let view = View {
             instances: Arc::default(),
             disabled: Arc::default(),
+            weights: Arc::default(),
             source: Source::Connecting { since: Instant::now(), reason: Arc::from("") },
             place: format!("{service} in the simulated registry").into(),
             removals_are_final: false,

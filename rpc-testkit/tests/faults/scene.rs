@@ -1,8 +1,8 @@
 //! What a fault test is made of: providers in processes of their own, a client, a load, a journal.
 
 use crate::ledger::{Clerk, Ledger as _, LedgerClient, STUMBLED};
-use rpc_client::Client;
-use rpc_core::{Outcome, RpcCode};
+use rpc_client::{Balance, Client};
+use rpc_core::{CallOptions, Outcome, RpcCode};
 use rpc_server::Server;
 use rpc_testkit::{
     journal::Journal,
@@ -225,6 +225,8 @@ pub(crate) fn broken_under_load(calls: &Calls, addr: SocketAddr) -> usize {
 /// Waits until `client` reaches this many providers at once.
 pub(crate) async fn until_reached(client: &Client, providers: usize) {
     let ledger: LedgerClient = client.get();
+    // In turns: one that is a little slower than the others is reached too.
+    let ledger = ledger.with_options(CallOptions::new().balance(Balance::RoundRobin));
     let limit = tokio::time::Instant::now() + SOON;
     loop {
         let mut seen = std::collections::BTreeSet::new();

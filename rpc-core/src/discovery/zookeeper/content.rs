@@ -1,9 +1,12 @@
 //! What the nodes of a directory mean: the instances of a service, or the operators' settings.
 
-use super::{follow::Sink, layout};
+use super::{
+    follow::Sink,
+    layout::{self, Orders},
+};
 use crate::discovery::{Instance, Instances, Source, View, names};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -21,15 +24,22 @@ const MAX_WARNED: usize = 1_000;
 /// out is not used in between.
 const SETTINGS_FIRST: Duration = Duration::from_millis(500);
 
-/// The addresses that operators took out, by service.
-pub(super) type Disabled = BTreeMap<String, Arc<BTreeSet<SocketAddr>>>;
+/// What operators wrote, by service; `None` until it was read.
+pub(super) type Settings = Option<Arc<BTreeMap<String, Orders>>>;
 
-/// What operators wrote; `None` until it was read.
-pub(super) type Settings = Option<Arc<Disabled>>;
-
-/// What operators took out of one service.
-pub(super) fn disabled(settings: &Settings, service: &str) -> Arc<BTreeSet<SocketAddr>> {
+/// What operators wrote for one service.
+pub(super) fn orders(settings: &Settings, service: &str) -> Orders {
     settings.as_ref().and_then(|all| all.get(service).cloned()).unwrap_or_default()
+}
+
+impl Orders {
+    /// Makes them part of a view; says whether that changes it.
+    pub(super) fn apply(self, view: &mut View) -> bool {
+        let changed = view.disabled != self.disabled || view.weights != self.weights;
+        view.disabled = self.disabled;
+        view.weights = self.weights;
+        changed
+    }
 }
 
 /// Turns the nodes of a service into its view.
@@ -73,7 +83,7 @@ impl<'a> ServiceSink<'a> {
     /// Publishes `known` as what the registry lists now.
     fn publish(&self, known: &Instances) {
         // With the list and not after it: in between, a disabled address would be used.
-        let disabled = disabled(&self.settings.borrow(), self.service);
+        let orders = orders(&self.settings.borrow(), self.service);
         self.view.send_if_modified(|view| {
             let was_live = matches!(view.source, Source::Live { .. });
             if !was_live {
@@ -83,8 +93,7 @@ impl<'a> ServiceSink<'a> {
             if changed {
                 view.instances = Arc::new(known.clone());
             }
-            let settings_changed = view.disabled != disabled;
-            view.disabled = disabled;
+            let settings_changed = orders.apply(view);
             changed || settings_changed || !was_live
         });
     }
@@ -177,10 +186,10 @@ impl Sink for ServiceSink<'_> {
     }
 }
 
-/// Turns the nodes of the configuration directory into what operators took out.
+/// Turns the nodes of the configuration directory into what operators wrote.
 pub(super) struct SettingsSink {
     settings: watch::Sender<Settings>,
-    known: Mutex<Disabled>,
+    known: Mutex<BTreeMap<String, Orders>>,
     warned: Warned,
 }
 
@@ -190,20 +199,20 @@ impl SettingsSink {
         Self { settings, known: Mutex::default(), warned: Warned::new(dir) }
     }
 
-    fn disabled(&self, name: &str, data: &[u8]) -> Option<Arc<BTreeSet<SocketAddr>>> {
+    fn orders(&self, name: &str, data: &[u8]) -> Option<Orders> {
         if data.len() > layout::MAX_DATA {
             self.warned.warn(name, &format!("ignored: it holds {} bytes", data.len()));
             return None;
         }
         match layout::decode_config(data) {
-            Ok((addrs, broken)) => {
+            Ok((orders, broken)) => {
                 if broken.is_empty() {
                     self.warned.forget(name);
                 } else {
                     let entries = format!("{:.200}", broken.join(", "));
-                    self.warned.warn(name, &format!("these are no addresses: {entries}"));
+                    self.warned.warn(name, &format!("these entries are ignored: {entries}"));
                 }
-                Some(Arc::new(addrs))
+                Some(orders)
             }
             Err(why) => {
                 self.warned.warn(name, &format!("ignored: {why}"));
@@ -233,10 +242,10 @@ impl Sink for SettingsSink {
 
     fn replace(&self, nodes: Vec<(String, Vec<u8>)>) {
         let read = nodes.into_iter().filter_map(|(name, data)| {
-            let disabled = self.disabled(&name, &data)?;
-            Some((name, disabled))
+            let orders = self.orders(&name, &data)?;
+            Some((name, orders))
         });
-        let read: Disabled = read.collect();
+        let read = read.collect();
         let mut known = lock(&self.known);
         *known = read;
         self.settings.send_replace(Some(Arc::new(known.clone())));
@@ -245,9 +254,9 @@ impl Sink for SettingsSink {
     fn update(&self, nodes: Vec<(String, Option<Vec<u8>>)>) {
         let mut known = lock(&self.known);
         for (name, data) in nodes {
-            match data.and_then(|data| self.disabled(&name, &data)) {
-                Some(disabled) if known.len() < MAX_NODES || known.contains_key(&name) => {
-                    known.insert(name, disabled);
+            match data.and_then(|data| self.orders(&name, &data)) {
+                Some(orders) if known.len() < MAX_NODES || known.contains_key(&name) => {
+                    known.insert(name, orders);
                 }
                 Some(_) => {}
                 None => {

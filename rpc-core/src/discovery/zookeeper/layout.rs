@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 /// The directory of the operators' settings, under the root.
@@ -90,19 +91,30 @@ pub(super) fn decode(addr: SocketAddr, data: &[u8]) -> Result<Instance, String> 
 struct ConfigData {
     #[serde(default)]
     disabled: Vec<String>,
+    #[serde(default)]
+    weights: BTreeMap<String, serde_json::Value>,
 }
 
-/// The addresses that a configuration node takes out, and its entries that are no addresses.
+/// What operators have decided about the instances of a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Orders {
+    /// Take no calls.
+    pub(super) disabled: Arc<BTreeSet<SocketAddr>>,
+    /// In place of the weights that the instances announce.
+    pub(super) weights: Arc<BTreeMap<SocketAddr, u32>>,
+}
+
+/// What a configuration node says, and its entries that cannot be understood.
 ///
 /// # Errors
 ///
 /// Why the data cannot be read at all. Empty data says nothing and is no error.
-pub(super) fn decode_config(data: &[u8]) -> Result<(BTreeSet<SocketAddr>, Vec<String>), String> {
+pub(super) fn decode_config(data: &[u8]) -> Result<(Orders, Vec<String>), String> {
     if data.is_empty() {
         return Ok(Default::default());
     }
     let data: ConfigData = serde_json::from_slice(data).map_err(|error| error.to_string())?;
-    let mut addrs = BTreeSet::new();
+    let (mut addrs, mut weights) = (BTreeSet::new(), BTreeMap::new());
     let mut broken = Vec::new();
     for entry in data.disabled {
         match entry.parse() {
@@ -112,7 +124,16 @@ pub(super) fn decode_config(data: &[u8]) -> Result<(BTreeSet<SocketAddr>, Vec<St
             Err(_) => broken.push(entry),
         }
     }
-    Ok((addrs, broken))
+    for (entry, weight) in data.weights {
+        match (entry.parse(), weight.as_u64()) {
+            (Ok(addr), Some(weight)) => {
+                let weight = u32::try_from(weight).unwrap_or(MAX_WEIGHT).min(MAX_WEIGHT);
+                weights.insert(addr, weight);
+            }
+            _ => broken.push(format!("{entry}: {weight}")),
+        }
+    }
+    Ok((Orders { disabled: Arc::new(addrs), weights: Arc::new(weights) }, broken))
 }
 
 #[cfg(test)]
@@ -180,13 +201,17 @@ mod tests {
 
     #[test]
     fn the_configuration_node_is_read_leniently() {
-        let text = br#"{"disabled":["10.0.0.1:9000","web-1","[::1]:2"],"note":"x"}"#;
-        let (addrs, broken) = decode_config(text).unwrap();
-        let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+        let text = br#"{"disabled":["10.0.0.1:9000","web-1","[::1]:2"],"note":"x",
+            "weights":{"10.0.0.1:9000":20,"[::1]:2":99999,"web-1":1,"10.0.0.2:9000":"5","10.0.0.3:9000":-1}}"#;
+        let (orders, broken) = decode_config(text).unwrap();
+        let addrs: Vec<_> = orders.disabled.iter().map(ToString::to_string).collect();
         assert_eq!(addrs, ["10.0.0.1:9000", "[::1]:2"]);
-        assert_eq!(broken, ["web-1"]);
-        assert_eq!(decode_config(b"").unwrap().0.len(), 0);
+        let weights: Vec<_> = orders.weights.iter().map(|(a, w)| format!("{a}={w}")).collect();
+        assert_eq!(weights, ["10.0.0.1:9000=20", "[::1]:2=10000"]);
+        assert_eq!(broken, ["web-1", "10.0.0.2:9000: \"5\"", "10.0.0.3:9000: -1", "web-1: 1"]);
+        assert_eq!(decode_config(b"").unwrap().0, Orders::default());
         assert!(decode_config(br#"{"disabled":7}"#).is_err());
+        assert!(decode_config(br#"{"weights":[]}"#).is_err());
     }
 
     proptest! {

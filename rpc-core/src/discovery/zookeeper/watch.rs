@@ -1,7 +1,7 @@
 //! The consumer's side: one session for all services, one view for each subscription.
 
 use super::{
-    content::{ServiceSink, Settings, SettingsSink, disabled},
+    content::{ServiceSink, Settings, SettingsSink, orders},
     follow::{Connection, Session, follow},
     layout,
     session::{Backoff, Link, LinkEvent, Target, supervised},
@@ -96,6 +96,7 @@ pub(super) fn spawn(hub: Arc<Hub>, target: &Target, service: &str) -> Subscripti
     let (view, seen) = watch::channel(View {
         instances: Arc::default(),
         disabled: Arc::default(),
+        weights: Arc::default(),
         source: Source::Connecting { since, reason: reason.into() },
         place: format!("{dir} in {}", target.name()).into(),
         removals_are_final: false,
@@ -124,12 +125,8 @@ async fn apply_settings(
     view: &watch::Sender<View>,
 ) {
     loop {
-        let disabled = disabled(&settings.borrow_and_update(), service);
-        view.send_if_modified(|view| {
-            let changed = view.disabled != disabled;
-            view.disabled = disabled;
-            changed
-        });
+        let orders = orders(&settings.borrow_and_update(), service);
+        view.send_if_modified(|view| orders.apply(view));
         if settings.changed().await.is_err() {
             return;
         }

@@ -82,13 +82,24 @@ pub(super) fn impls(contract: &Contract) -> TokenStream {
     }
 }
 
-/// Output: a method of the client; the closure writes the arguments, once for each attempt.
+/// Output: a method of the client; the closure writes the arguments, once for each attempt, and
+/// the one that is the call's key when it is asked for that.
 fn call(method: &Method, sig: &Signature) -> TokenStream {
-    let Method { ident, wire, cfgs, this, args, output, .. } = method;
+    let Method { ident, wire, cfgs, this, args, output, hash_key, .. } = method;
     let proxy = paths::proxy();
-    let writes = args.iter().map(|Arg { ident, ty, .. }| {
+    let write = |Arg { ident, ty, .. }: &Arg| {
         let span = paths::glue(ty.span());
         quote_spanned!(span=> (&&&__rpc::Out(&#ident)).rpc_write(__writer)?;)
+    };
+    let writes = args.iter().map(write);
+    let key = hash_key.and_then(|index| args.get(index)).map(|arg| {
+        let write = write(arg);
+        quote_spanned! {paths::glue(ident.span())=>
+            if __writer.is_for_key() {
+                #write
+                return ::core::result::Result::Ok(());
+            }
+        }
     });
     let span = paths::glue(ident.span());
     quote_spanned! {span=>
@@ -97,6 +108,7 @@ fn call(method: &Method, sig: &Signature) -> TokenStream {
             const __METHOD: &__rpc::MethodMeta = __rpc::method(&__META, #wire);
             let __decode = (&&__rpc::Expected::<#output>::new()).rpc_decode();
             let __write = move |__writer: &mut __rpc::Writer<'_>| {
+                #key
                 #(#writes)*
                 ::core::result::Result::Ok(())
             };

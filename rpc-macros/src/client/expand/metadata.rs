@@ -44,7 +44,7 @@ pub(super) fn description(contract: &Contract) -> TokenStream {
 
 /// Output: one element of `methods`.
 fn method(method: &Method) -> TokenStream {
-    let Method { wire, doc, cfgs, args, output, idempotent, .. } = method;
+    let Method { wire, doc, cfgs, args, output, idempotent, hash_key, .. } = method;
     let args = args.iter().map(|Arg { name, ty, .. }| {
         let ty = source::text(ty);
         quote!(__rpc::ArgMeta { name: #name, ty: #ty })
@@ -53,6 +53,10 @@ fn method(method: &Method) -> TokenStream {
     let timeout = method.timeout_ms.map_or_else(
         || quote!(::core::option::Option::None),
         |ms| quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#ms))),
+    );
+    let hash_key = hash_key.map_or_else(
+        || quote!(::core::option::Option::None),
+        |index| quote!(::core::option::Option::Some(#index)),
     );
     quote! {
         #(#cfgs)*
@@ -64,6 +68,7 @@ fn method(method: &Method) -> TokenStream {
             output: #output,
             idempotent: #idempotent,
             timeout: #timeout,
+            hash_key: #hash_key,
         }
     }
 }

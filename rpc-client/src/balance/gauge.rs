@@ -1,0 +1,224 @@
+//! What is known of an endpoint's speed: an estimate that rises with the first slow reply, forgets
+//! in 10 s, and counts failures as slowness.
+//!
+//! Peak EWMA as in Finagle: a sample above the estimate replaces it, one below pulls it down with a
+//! weight that depends on the time since the last. Two things are added, so that an endpoint which
+//! has recovered is found out in seconds and not in a multiple of the decay: the estimate never
+//! exceeds the slowest sample of the last 4 to 8 s, and one without a sample for 5 s is forgotten,
+//! so that a single call finds out anew. Time is an argument.
+
+use super::Load;
+use crate::clock::Time;
+use std::{
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// The time in ns after which a sample has lost two thirds of its weight.
+const DECAY: f64 = 10e9;
+/// What a failure counts as at least, in ns (as in linkerd).
+const PENALTY: f64 = 5e9;
+/// The slowest sample is kept for one to two such times.
+const WINDOW: Duration = Duration::from_secs(4);
+/// An idle endpoint's estimate is forgotten after this time.
+const FORGOTTEN: Duration = Duration::from_secs(5);
+
+/// What is known of one endpoint. Updates that race lose one another's samples, never more.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    /// The estimate in ns, as the bits of an `f64`; 0 when nothing is known.
+    estimate: AtomicU64,
+    /// When the last sample came.
+    at: AtomicU64,
+    /// The slowest samples in ns of this window and the one before, as the bits of `f64`s, and
+    /// when this window began. Positive `f64`s sort as their bits do.
+    slowest: AtomicU64,
+    slowest_before: AtomicU64,
+    window: AtomicU64,
+    /// The load that the last reply has reported.
+    reported: AtomicU8,
+}
+
+/// What an attempt says about its endpoint besides the time it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lesson {
+    /// It answers in that time.
+    Answered,
+    /// It takes that time at least: the call's deadline passed, or its caller went away.
+    AtLeast,
+    /// It failed, however fast.
+    Failed,
+    /// It refused the call because it has enough: counted as load, not as time.
+    Overloaded,
+}
+
+impl Gauge {
+    /// An attempt that began at `since` ended `now`.
+    pub(crate) fn learn(&self, lesson: Lesson, since: Time, now: Time) {
+        let (known, latency) = (self.nanos(), passed(since, now));
+        let sample = match lesson {
+            Lesson::Answered => latency,
+            Lesson::AtLeast => known.max(latency),
+            Lesson::Failed => PENALTY.max(latency),
+            Lesson::Overloaded => return self.reported(u8::MAX),
+        };
+        let before = time(&self.at);
+        self.at.store(now.nanos(), Ordering::Relaxed);
+        let estimate = if sample > known {
+            sample
+        } else {
+            sample + (known - sample) * kept(passed(before, now))
+        };
+        self.estimate.store(estimate.to_bits(), Ordering::Relaxed);
+        if sample.to_bits() > self.slowest.load(Ordering::Relaxed) {
+            self.slowest.store(sample.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// The provider says how loaded it is, in 255ths of its limit.
+    pub(crate) fn reported(&self, load: u8) {
+        if self.reported.load(Ordering::Relaxed) != load {
+            self.reported.store(load, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets what is out of date. To be called about once a second; `active` is the number of
+    /// calls in flight to the endpoint.
+    pub(crate) fn review(&self, active: usize, now: Time) {
+        if now.since(time(&self.window)) >= WINDOW {
+            self.window.store(now.nanos(), Ordering::Relaxed);
+            let last = self.slowest.swap(0, Ordering::Relaxed);
+            let ceiling = self.slowest_before.swap(last, Ordering::Relaxed).max(last);
+            // Without a sample in either window only the rule below applies.
+            if ceiling != 0 && self.estimate.load(Ordering::Relaxed) > ceiling {
+                self.estimate.store(ceiling, Ordering::Relaxed);
+            }
+        }
+        if active == 0 && now.since(time(&self.at)) >= FORGOTTEN {
+            self.estimate.store(0, Ordering::Relaxed);
+        }
+        // Who is avoided for its load sends no reply that would take it back.
+        let reported = self.reported.load(Ordering::Relaxed);
+        self.reported(reported / 2);
+    }
+
+    /// Begins anew: another process answers.
+    pub(crate) fn forget(&self) {
+        for known in [&self.estimate, &self.slowest, &self.slowest_before] {
+            known.store(0, Ordering::Relaxed);
+        }
+        self.reported.store(0, Ordering::Relaxed);
+    }
+
+    /// What the strategies need, with the number of calls in flight.
+    pub(crate) fn load(&self, active: usize) -> Load {
+        let reported = self.reported.load(Ordering::Relaxed);
+        Load { active, latency: self.nanos(), reported }
+    }
+
+    /// The estimate in ns; 0 when nothing is known.
+    pub(crate) fn nanos(&self) -> f64 {
+        f64::from_bits(self.estimate.load(Ordering::Relaxed))
+    }
+}
+
+/// A time that is kept as its nanoseconds.
+fn time(at: &AtomicU64) -> Time {
+    Time::from_nanos(at.load(Ordering::Relaxed))
+}
+
+/// Nanoseconds from one time to another; 0 if that is earlier.
+#[expect(clippy::cast_precision_loss, reason = "times are short")]
+fn passed(from: Time, to: Time) -> f64 {
+    to.nanos().saturating_sub(from.nanos()) as f64
+}
+
+/// The weight that is left to the past after so many nanoseconds.
+fn kept(passed: f64) -> f64 {
+    let decays = passed / DECAY;
+    // Calls mostly follow one another closely; the exponential is for the rest.
+    if decays < 1e-3 { 1.0 - decays } else { (-decays).exp() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Lesson::{Answered, AtLeast, Failed};
+
+    const SECOND: u64 = 1_000_000;
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(micros: u64) -> Time {
+        Time::from_nanos(micros * 1000)
+    }
+
+    /// After an attempt that took so long.
+    fn learn(gauge: &Gauge, lesson: Lesson, took: Duration, now: u64) {
+        let now = at(now);
+        let took = u64::try_from(took.as_nanos()).unwrap();
+        gauge.learn(lesson, Time::from_nanos(now.nanos() - took), now);
+    }
+
+    fn ms(gauge: &Gauge) -> f64 {
+        gauge.load(0).latency / 1e6
+    }
+
+    #[test]
+    fn it_rises_at_once_and_falls_over_ten_seconds() {
+        let gauge = Gauge::default();
+        learn(&gauge, Answered, MS, SECOND);
+        learn(&gauge, Answered, MS * 100, SECOND + 1);
+        assert!((ms(&gauge) - 100.0).abs() < 1e-6);
+        for tenth in 11..=110 {
+            learn(&gauge, Answered, MS, tenth * SECOND / 10);
+        }
+        assert!((36.0..38.5).contains(&ms(&gauge)), "a good third is left: {}", ms(&gauge));
+    }
+
+    #[test]
+    fn a_peak_is_forgotten_once_it_has_left_the_windows() {
+        let gauge = Gauge::default();
+        learn(&gauge, Answered, MS * 1000, 100 * SECOND);
+        for second in 100..109 {
+            learn(&gauge, Answered, MS, second * SECOND + 1);
+            gauge.review(1, at(second * SECOND + 2));
+            assert!(second >= 104 || ms(&gauge) > 300.0, "after {second}: {}", ms(&gauge));
+        }
+        assert!(ms(&gauge) < 1.01, "{}", ms(&gauge));
+    }
+
+    #[test]
+    fn failures_are_slow_and_those_without_an_answer_never_look_fast() {
+        let gauge = Gauge::default();
+        learn(&gauge, Answered, MS * 10, SECOND);
+        learn(&gauge, AtLeast, MS, 2 * SECOND);
+        assert!((ms(&gauge) - 10.0).abs() < 1e-6);
+        learn(&gauge, AtLeast, MS * 20, 2 * SECOND);
+        assert!((ms(&gauge) - 20.0).abs() < 1e-6);
+        learn(&gauge, Failed, MS, 3 * SECOND);
+        assert!((ms(&gauge) - 5000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_is_idle_is_forgotten_and_what_is_awaited_is_not() {
+        let gauge = Gauge::default();
+        learn(&gauge, Failed, MS, SECOND);
+        gauge.review(0, at(5 * SECOND));
+        assert!(ms(&gauge) > 0.0);
+        gauge.review(1, at(60 * SECOND));
+        assert!(ms(&gauge) > 0.0, "a call is on its way");
+        gauge.review(0, at(61 * SECOND));
+        assert!(ms(&gauge) == 0.0);
+    }
+
+    #[test]
+    fn a_reported_load_is_forgotten_unless_it_is_reported_again() {
+        let gauge = Gauge::default();
+        learn(&gauge, Lesson::Overloaded, MS, SECOND);
+        assert_eq!(gauge.load(0).reported, 255);
+        for _ in 0..8 {
+            gauge.review(0, at(0));
+        }
+        assert_eq!(gauge.load(0).reported, 0);
+    }
+}
