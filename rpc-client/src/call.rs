@@ -9,7 +9,7 @@ use crate::{
     cluster::{Cluster, Pick, Tried, Wish, outlook},
     connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
     queue::Place as QueuePlace,
-    shared::{InFlight, Life, Shared},
+    shared::{Life, Shared},
     standing::Cause,
     verdict::{self, Ended, Opinion, Verdict},
 };
@@ -100,7 +100,7 @@ impl Route {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
             return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
-        let _in_flight = match InFlight::enter(&self.shared) {
+        let _in_flight = match self.shared.enter() {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };

@@ -344,34 +344,50 @@ impl Connection {
         body: &[u8],
     ) -> Option<Ending> {
         let (header, head) = self.head(waiter, request);
-        let mut encoded = Vec::with_capacity(64 + request.metadata.len());
-        head.put(&mut encoded);
-        encoded.extend_from_slice(request.metadata);
-        waiter.partly_sent();
-        let sending = async {
-            let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
-            if body.len() > base && self.link.credit().wait_greeted().await.is_err() {
-                return Err(Ended::Closed);
-            }
-            let limit = self.link.credit().peer().max_message;
-            if body.len() > limit as usize {
-                return Ok(Err(limit));
-            }
-            self.link.send_large(Message { header, head: &encoded, body }).await.map(Ok)
-        };
-        tokio::select! {
+        let mut encoded = Body::new();
+        head.put(encoded.buffer());
+        encoded.buffer().extend_from_slice(request.metadata);
+        let message = Message { header, head: &encoded, body };
+        let begun = tokio::select! {
             biased;
-            arrival = &mut *waiter => Some(self.judge(waiter, arrival)),
-            sent = sending => match sent {
-                Ok(Ok(end)) => {
-                    waiter.all_sent(end);
-                    self.meter.carried(body.len());
-                    None
-                }
-                Ok(Err(limit)) => Some(Ending::TooLarge { limit }),
-                Err(ended) => Some(self.not_sent(ended)),
-            },
+            arrival = &mut *waiter => return Some(self.judge(waiter, arrival)),
+            begun = self.begin_large(message) => match begun {
+                Ok(begun) => begun,
+                Err(ending) => return Some(ending),
+            }
+        };
+        // Only now does the provider know of the call.
+        waiter.partly_sent();
+        let sent = tokio::select! {
+            biased;
+            arrival = &mut *waiter => return Some(self.judge(waiter, arrival)),
+            sent = begun.finish() => sent,
+        };
+        match sent {
+            Ok(end) => {
+                waiter.all_sent(end);
+                self.meter.carried(body.len());
+                None
+            }
+            Err(ended) => Some(self.not_sent(ended)),
         }
+    }
+
+    /// Sends the first pieces of a large request, if the provider takes as much.
+    async fn begin_large<'a>(
+        &'a self,
+        message: Message<'a>,
+    ) -> Result<rpc_core::transport::Sending<'a>, Ending> {
+        let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
+        let credit = self.link.credit();
+        if message.body.len() > base && credit.wait_greeted().await.is_err() {
+            return Err(self.not_sent(Ended::Closed));
+        }
+        let limit = credit.peer().max_message;
+        if message.body.len() > limit as usize {
+            return Err(Ending::TooLarge { limit });
+        }
+        self.link.begin_large(message).await.map_err(|ended| self.not_sent(ended))
     }
 
     fn not_sent(&self, ended: Ended) -> Ending {

@@ -42,6 +42,7 @@ mod stats;
 
 mod balance;
 mod clock;
+mod permits;
 
 pub use builder::ClientBuilder;
 pub use client::Client;

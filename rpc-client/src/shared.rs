@@ -3,20 +3,12 @@
 use crate::{
     connection::Dialer,
     endpoint::PoolSize,
+    permits::{Permit, Permits},
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
 use rpc_core::{Balance, Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    num::NonZero,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, time::Duration};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -58,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) dialer: Arc<Dialer>,
     /// Triggered when the client's [`Life`] is over.
     pub(crate) end: CancellationToken,
-    in_flight: AtomicU32,
+    in_flight: Permits,
 }
 
 /// Kept by handles and proxies: when the last is dropped, the client's tasks end.
@@ -87,36 +79,30 @@ impl Shared {
         let timekeeper = async move { clock.timekeeper.run().await };
         dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
         let life = Life { registry, _end: end.clone().drop_guard() };
-        let shared = Self { settings, dialer, end, in_flight: AtomicU32::new(0) };
+        let in_flight = Permits::new(settings.max_in_flight);
+        let shared = Self { settings, dialer, end, in_flight };
         (Arc::new(shared), Arc::new(life))
     }
 
     pub(crate) fn stats(&self) -> ClientStats {
-        self.dialer.counters.read(self.in_flight.load(Ordering::Relaxed))
+        self.dialer.counters.read(self.in_flight.taken())
     }
-}
 
-/// A call's share of the limit of calls in flight.
-pub(crate) struct InFlight<'a>(&'a Shared);
-
-impl<'a> InFlight<'a> {
-    pub(crate) fn enter(shared: &'a Shared) -> Result<Self, RpcError> {
-        let guard = Self(shared);
-        let limit = shared.settings.max_in_flight;
-        if shared.in_flight.fetch_add(1, Ordering::Relaxed) < limit {
-            return Ok(guard);
-        }
-        let text = format!(
-            "{limit} calls are in flight in this client, its limit; slow down, or raise \
-             `max_in_flight`"
-        );
-        Err(RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent))
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    /// Counts a call among those in flight.
+    ///
+    /// # Errors
+    ///
+    /// There are as many as may be.
+    #[inline]
+    pub(crate) fn enter(&self) -> Result<Permit<'_>, RpcError> {
+        self.in_flight.take().ok_or_else(|| {
+            let text = format!(
+                "{} calls are in flight in this client, its limit; slow down, or raise \
+                 `max_in_flight`",
+                self.in_flight.limit()
+            );
+            RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent)
+        })
     }
 }
 

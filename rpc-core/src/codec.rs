@@ -32,7 +32,7 @@ mod scan;
 
 pub use scan::{scan, skip};
 
-use crate::RpcError;
+use crate::{RpcError, memory};
 use rmp_serde::config::BytesMode;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -112,6 +112,9 @@ impl Codec {
     }
 }
 
+/// More bytes at once are appended with care.
+const MANY: usize = 16 * 1024;
+
 /// A writer into memory whose every call is one `extend`, which the compiler can see through.
 struct Append<'a>(&'a mut Vec<u8>);
 
@@ -124,7 +127,11 @@ impl io::Write for Append<'_> {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(bytes);
+        if bytes.len() > MANY {
+            memory::append(self.0, bytes);
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
         Ok(())
     }
 

@@ -43,6 +43,7 @@ mod error;
 mod setup;
 
 mod future;
+mod memory;
 
 pub use balance::{Balance, UnknownBalance};
 pub use context::{CallContext, spawn};

@@ -11,8 +11,8 @@ mod request;
 
 pub use frame::{
     CALL_FLAGS_UNDERSTOOD, HEADER, Header, Kind, MAX_FRAME, ProtocolError, WholeFrame, flag,
-    next_frame, next_header, put_close, put_credit, put_frame, put_signal, read_close, read_total,
-    set_skipped,
+    next_frame, next_header, put_close, put_credit, put_frame, put_header, put_signal, read_close,
+    read_total, set_skipped,
 };
 pub use preface::{BASE_LIMITS, Limits, MAGIC, PREFACE, Preface, PrefaceError, read_preface};
 pub use reason::{Reason, put_error, read_error};

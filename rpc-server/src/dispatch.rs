@@ -291,10 +291,14 @@ impl Dispatcher {
         } else {
             outgoing.count(&self.peer.serving);
         }
-        if outgoing.as_large().is_some() {
-            self.task(admitted, 0, None).spawn_send(outgoing);
-        } else {
-            outgoing.put(out);
+        match outgoing.as_large() {
+            None => outgoing.put(out),
+            Some(message) => {
+                // Otherwise it is sent, or nobody is there any more.
+                if let Ok(false) = self.peer.link.try_send_large(message) {
+                    self.task(admitted, 0, None).spawn_send(outgoing);
+                }
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Large requests and replies.
 
-use crate::script::{BOUND, Provider, Raw, RawClient};
+use crate::script::{BOUND, Peer, Provider, Raw, RawClient};
+use rpc_client::Client;
 use rpc_core::{
-    Outcome, RpcCode,
-    wire::{Header, Kind, flag, put_frame},
+    CallOptions, Outcome, RpcCode,
+    wire::{BASE_LIMITS, Header, Kind, Limits, flag, put_frame},
 };
+use std::time::Duration;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -51,4 +53,61 @@ async fn a_reply_beyond_the_clients_limit_fails_its_call_and_takes_no_memory() {
         credit = Some(peer.expect(Kind::Credit).await.id());
     }
     assert_eq!(credit, Some(0));
+}
+
+/// Windows so small that the second of two large requests has to wait for credit.
+const TIGHT: Limits = Limits { max_message: 1 << 20, ..BASE_LIMITS };
+
+/// A provider that has taken the first pieces of a large request, which waits for more credit.
+async fn stuck() -> (Client, Peer, u64) {
+    let provider = Provider::bind().await;
+    let client = provider.client().await;
+    let raw: RawClient = client.get();
+    let text = "x".repeat(1_000_000);
+    tokio::spawn(async move { raw.put(text).await });
+    let mut peer = provider.accept().await;
+    peer.greet(TIGHT).await;
+    let id = peer.expect(Kind::Request).await.id();
+    let mut piece = peer.expect(Kind::Data).await;
+    // Its own window is used up; that of the connection is filled with others.
+    assert_eq!(piece.id(), id);
+    for _ in 0..3 {
+        let raw: RawClient = client.get();
+        let text = "x".repeat(100_000);
+        tokio::spawn(async move { raw.put(text).await });
+        let id = peer.expect(Kind::Request).await.id();
+        piece = peer.expect(Kind::Data).await;
+        assert_eq!(piece.id(), id);
+    }
+    (client, peer, id)
+}
+
+#[tokio::test]
+async fn a_large_request_that_has_not_begun_to_leave_is_not_cancelled() {
+    let (client, mut peer, _) = stuck().await;
+    let raw: RawClient = client.get();
+    let short = raw.with_options(CallOptions::new().timeout(Duration::from_millis(50)));
+    let error = short.put("y".repeat(50_000)).await.unwrap_err();
+    assert_eq!((error.code(), error.outcome()), (RpcCode::DeadlineExceeded, Outcome::NotSent));
+    // What is sent next is the next that arrives.
+    let small = tokio::spawn(async move { raw.put("small".into()).await });
+    let request = peer.expect(Kind::Request).await;
+    assert_eq!(request.text(), "small");
+    peer.reply(request.id(), &"done").await;
+    assert_eq!(small.await.unwrap().as_deref(), Ok("done"));
+}
+
+#[tokio::test]
+async fn a_large_request_that_has_begun_to_leave_is_cancelled() {
+    let provider = Provider::bind().await;
+    let raw: RawClient = provider.client().await.get();
+    let short = raw.with_options(CallOptions::new().timeout(Duration::from_millis(500)));
+    let call = tokio::spawn(async move { short.put("y".repeat(1_000_000)).await });
+    let mut peer = provider.accept().await;
+    peer.greet(TIGHT).await;
+    let id = peer.expect(Kind::Request).await.id();
+    assert_eq!(peer.expect(Kind::Data).await.id(), id);
+    let error = timeout(BOUND, call).await.unwrap().unwrap().unwrap_err();
+    assert_eq!((error.code(), error.outcome()), (RpcCode::DeadlineExceeded, Outcome::NotSent));
+    assert_eq!(peer.expect(Kind::Cancel).await.id(), id);
 }

@@ -3,6 +3,7 @@
 //! Serde takes `Vec<u8>` for a sequence of numbers; at 0.7 ns each that is most of a call that
 //! carries a file. Fields inside structs need `serde_bytes` for the same.
 
+use crate::memory;
 use std::borrow::Cow;
 
 /// What travels for a type that is bytes, or maybe bytes.
@@ -57,19 +58,25 @@ macro_rules! bytes {
 
         impl<'de> FromBytes<'de> for $ty {
             fn from_bytes(content: Content<'de>) -> Option<Self> {
-                content.bytes().map(Into::into)
+                content.bytes().map(|bytes| copied(bytes).into())
             }
         }
 
         impl<'de> FromBytes<'de> for Option<$ty> {
             fn from_bytes(content: Content<'de>) -> Option<Self> {
-                Some(content.bytes().map(Into::into))
+                Some(content.bytes().map(|bytes| copied(bytes).into()))
             }
         }
     )* };
 }
 
 bytes!(Vec<u8>, Box<[u8]>);
+
+fn copied(bytes: &[u8]) -> Vec<u8> {
+    let mut copy = Vec::with_capacity(bytes.len());
+    memory::copy(&mut copy, bytes);
+    copy
+}
 
 impl AsBytes for &[u8] {
     fn as_bytes(&self) -> Content<'_> {
@@ -119,7 +126,7 @@ pub(crate) fn write(content: Content<'_>, out: &mut Vec<u8>) {
     // Writing into memory does not fail; more than 4 GiB can't be one message either.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let _ = rmp::encode::write_bin_len(out, length);
-    out.extend_from_slice(bytes);
+    memory::append(out, bytes);
 }
 
 /// What a whole, checked `bin` or `nil` is; `None` for any other value.

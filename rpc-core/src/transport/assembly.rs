@@ -1,7 +1,10 @@
 //! Large bodies that arrive in pieces, and the credit given for them.
 
 use super::{Body, ReadBuffer};
-use crate::wire::{Limits, ProtocolError, put_credit};
+use crate::{
+    memory::make_room,
+    wire::{Limits, ProtocolError, put_credit},
+};
 use std::collections::HashMap;
 
 /// The large bodies that a connection is receiving, by call id.
@@ -81,7 +84,11 @@ impl<T> Assembly<T> {
         if self.parts.contains_key(&id) {
             return Err(ProtocolError("two bodies with one call id"));
         }
-        let part = Part { what, total: total as usize, bytes: Body::new(), owed: 0 };
+        // Room for what may come without further credit, not for what is only declared.
+        let total = total as usize;
+        let needed = total.min(self.limits.credit_per_body as usize) + Room::BEYOND;
+        let bytes = Body::for_large(total.saturating_add(Room::BEYOND), needed);
+        let part = Part { what, total, bytes, owed: 0 };
         self.parts.insert(id, part);
         self.data(id, length)
     }
@@ -104,7 +111,7 @@ impl<T> Assembly<T> {
             if part.owed.saturating_add(credit) > self.limits.credit_per_body {
                 return Err(ProtocolError("more of a body than its credit"));
             }
-            part.reserve(length, self.limits.credit_per_body as usize);
+            part.reserve(length);
         }
         self.open = Some(Piece { id, length: credit, left: length });
         Ok(())
@@ -179,14 +186,14 @@ impl<T> Assembly<T> {
 }
 
 impl<T> Part<T> {
-    /// Room for a piece, and for what is read with it. Never for what is only declared beyond the
-    /// credit that was given for it.
-    fn reserve(&mut self, length: usize, credit: usize) {
+    /// Room for a piece, and for what is read with it. It grows with what has come, not with what
+    /// was declared.
+    fn reserve(&mut self, length: usize) {
         let (total, bytes) = (self.total, self.bytes.buffer());
         let needed = length + Room::BEYOND;
         if bytes.capacity() - bytes.len() < needed {
-            let doubled = credit.max(2 * bytes.capacity()).min(total + Room::BEYOND);
-            bytes.reserve_exact(needed.max(doubled.saturating_sub(bytes.len())));
+            let grown = (2 * bytes.capacity()).min(total.saturating_add(Room::BEYOND));
+            make_room(bytes, needed.max(grown.saturating_sub(bytes.len())));
         }
     }
 }

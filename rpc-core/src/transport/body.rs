@@ -1,26 +1,18 @@
 //! Message bodies in reused memory.
 
-use std::{cell::RefCell, fmt, ops::Deref};
+use crate::memory;
+use std::{fmt, ops::Deref};
 
-/// The bytes of a message body, or of one being made. Its memory is kept by the thread that drops
-/// it and reused, so that a steady stream of small calls allocates nothing here.
+/// The bytes of a message body, or of one being made. Its memory is kept and reused, that of a
+/// small one by the thread that drops it, that of a large one by the process, so that a steady
+/// stream of calls allocates nothing here. What is kept is bounded: 4 MiB for each thread, 16 MiB
+/// for the process.
 pub struct Body(Vec<u8>);
-
-/// Bodies larger than this are not kept: one big message must not be paid for ever after.
-const KEPT_BYTES: usize = 64 * 1024;
-/// How many a thread keeps.
-const KEPT: usize = 64;
-
-thread_local! {
-    static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
 
 impl Body {
     /// An empty body.
     pub fn new() -> Self {
-        // The thread-local is gone while its thread ends; a fresh buffer serves as well.
-        let kept = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-        Self(kept.unwrap_or_default())
+        Self(memory::take())
     }
 
     /// A body with a copy of `bytes`.
@@ -28,6 +20,12 @@ impl Body {
         let mut body = Self::new();
         body.0.extend_from_slice(bytes);
         body
+    }
+
+    /// An empty body that will grow to `expected` bytes, for which memory is there if it is kept
+    /// anyhow. Otherwise there is room for `needed`.
+    pub fn for_large(expected: usize, needed: usize) -> Self {
+        Self(memory::take_large(expected, needed))
     }
 
     /// The buffer, to append to.
@@ -44,17 +42,7 @@ impl Default for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.0);
-        if buffer.capacity() == 0 || buffer.capacity() > KEPT_BYTES {
-            return;
-        }
-        buffer.clear();
-        let _ = FREE.try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < KEPT {
-                free.push(buffer);
-            }
-        });
+        memory::keep(std::mem::take(&mut self.0));
     }
 }
 

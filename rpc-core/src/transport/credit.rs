@@ -3,6 +3,7 @@
 //! Each large body has a window of its own and all of a connection share another. Without them
 //! megabytes of chunks would sit in the kernel's buffers and every small frame would queue behind
 //! them. A body that waits for credit stays with its call; only credited bytes enter the outbox.
+//! A body that is no larger than its window never waits for it, so it is given none.
 
 use super::lock;
 use crate::{
@@ -47,6 +48,14 @@ impl Window {
         self.free.acquire_many(bytes).await.map_err(|_| CreditError)?.forget();
         self.used.fetch_add(u64::from(bytes), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Takes if that need not be waited for.
+    fn try_take(&self, bytes: u32) -> bool {
+        let Ok(permits) = self.free.try_acquire_many(bytes) else { return false };
+        permits.forget();
+        self.used.fetch_add(u64::from(bytes), Ordering::Relaxed);
+        true
     }
 
     /// Gives back what was taken and not used.
@@ -127,12 +136,17 @@ impl SendCredit {
         }
     }
 
-    /// Opens the window of a large body.
-    pub fn open(&self, id: u64) -> BodyWindow<'_> {
-        let mut bodies = lock(&self.bodies);
-        let window = Arc::new(Window::new(self.peer().credit_per_body));
-        bodies.insert(id, Arc::clone(&window));
-        BodyWindow { credit: self, id, window }
+    /// Opens the window of a large body of `length` bytes.
+    pub fn open(&self, id: u64, length: usize) -> BodyWindow<'_> {
+        let mut body = BodyWindow { credit: self, id, window: None };
+        if length > self.peer().credit_per_body as usize {
+            // Under the lock under which the limits change.
+            let mut bodies = lock(&self.bodies);
+            let window = Arc::new(Window::new(self.peer().credit_per_body));
+            bodies.insert(id, Arc::clone(&window));
+            body.window = Some(window);
+        }
+        body
     }
 
     /// A credit frame has come. Credit for a body that is no longer sent is ignored.
@@ -170,24 +184,31 @@ impl Default for SendCredit {
 pub struct BodyWindow<'a> {
     credit: &'a SendCredit,
     id: u64,
-    window: Arc<Window>,
+    /// `None` when the body fits into its window as a whole.
+    window: Option<Arc<Window>>,
 }
 
-/// Credit for one piece. Dropped before the piece is [sent](Self::sent), it goes back.
+/// Credit for some pieces. Dropped before they are [sent](Self::sent), it goes back.
 #[derive(Debug)]
 #[must_use]
 pub struct Taken<'a> {
-    window: &'a BodyWindow<'a>,
+    body: &'a BodyWindow<'a>,
     bytes: u32,
+    piece: u32,
 }
 
 impl Taken<'_> {
-    /// How long the piece may be.
+    /// How long the pieces may be together.
     pub fn length(&self) -> usize {
         self.bytes as usize
     }
 
-    /// The piece was appended: the peer gives the credit back.
+    /// How long each of them may be.
+    pub fn piece(&self) -> usize {
+        self.piece as usize
+    }
+
+    /// The pieces were appended: the peer gives the credit back.
     pub fn sent(mut self) {
         self.bytes = 0;
     }
@@ -196,15 +217,17 @@ impl Taken<'_> {
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.window.window.untake(self.bytes);
-            self.window.credit.connection.untake(self.bytes);
+            self.body.window.iter().for_each(|window| window.untake(self.bytes));
+            self.body.credit.connection.untake(self.bytes);
         }
     }
 }
 
 impl BodyWindow<'_> {
-    /// Takes credit for the next piece of a body of which `rest` bytes are left. It is at most half of a window, since the receiver gives credit
-    /// back by quarters; so two sides with small windows never wait for each other.
+    /// Takes credit for the next pieces of a body of which `rest` bytes are left: for one, for which
+    /// it waits, and for as many more, up to `most` in all, as there is credit for at once. A piece is
+    /// at most half of a window, since the receiver gives credit back by quarters; so two sides
+    /// with small windows never wait for each other.
     ///
     /// # Errors
     ///
@@ -214,101 +237,61 @@ impl BodyWindow<'_> {
     ///
     /// Dropped while it waits for the connection's credit, it keeps what it took of the body's
     /// own; a body that is given up needs no credit any more.
-    pub async fn take(&self, rest: usize) -> Result<Taken<'_>, CreditError> {
+    pub async fn take(&self, rest: usize, most: usize) -> Result<Taken<'_>, CreditError> {
+        let rest = u32::try_from(rest).unwrap_or(u32::MAX);
+        let piece = self.piece();
+        let first = rest.min(piece);
+        if let Some(window) = &self.window {
+            window.take(first).await?;
+        }
+        self.credit.connection.take(first).await?;
+        let mut taken = Taken { body: self, bytes: first, piece };
+        for _ in 1..most {
+            let more = (rest - taken.bytes).min(piece);
+            if more == 0 || !self.try_take(more) {
+                break;
+            }
+            taken.bytes += more;
+        }
+        Ok(taken)
+    }
+
+    /// Takes credit for all of a body of `length` bytes if that need not be waited for and is no more
+    /// than `most` pieces.
+    pub fn take_all(&self, length: usize, most: usize) -> Option<Taken<'_>> {
+        let (bytes, piece) = (u32::try_from(length).ok()?, self.piece());
+        let few = length <= most * piece as usize;
+        (few && self.try_take(bytes)).then(|| Taken { body: self, bytes, piece })
+    }
+
+    fn try_take(&self, bytes: u32) -> bool {
+        if self.window.as_ref().is_some_and(|window| !window.try_take(bytes)) {
+            return false;
+        }
+        let taken = self.credit.connection.try_take(bytes);
+        if !taken {
+            self.window.iter().for_each(|window| window.untake(bytes));
+        }
+        taken
+    }
+
+    /// Largest piece.
+    fn piece(&self) -> u32 {
         let limits = self.credit.peer();
-        let most =
-            defaults::CHUNK.min(limits.credit_per_body / 2).min(limits.credit_per_connection / 2);
-        let piece = u32::try_from(rest).unwrap_or(u32::MAX).min(most);
-        self.window.take(piece).await?;
-        self.credit.connection.take(piece).await?;
-        Ok(Taken { window: self, bytes: piece })
+        defaults::CHUNK.min(limits.credit_per_body / 2).min(limits.credit_per_connection / 2)
     }
 }
 
 impl Drop for BodyWindow<'_> {
     fn drop(&mut self) {
+        let Some(window) = &self.window else { return };
         let mut bodies = lock(&self.credit.bodies);
         // A server's peer may use an id again while the end of its last use is still under way.
-        if bodies.get(&self.id).is_some_and(|window| Arc::ptr_eq(window, &self.window)) {
+        if bodies.get(&self.id).is_some_and(|open| Arc::ptr_eq(open, window)) {
             bodies.remove(&self.id);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-    use tokio::time::timeout;
-
-    const SOON: Duration = Duration::from_millis(20);
-
-    #[tokio::test]
-    async fn a_body_waits_for_its_own_window_and_for_the_connections() {
-        let credit = SendCredit::new();
-        credit.greeted(Limits { credit_per_connection: 256 * 1024, ..Limits::default() });
-        let (a, b) = (credit.open(1), credit.open(2));
-        for _ in 0..4 {
-            assert_eq!(take(&a, 1 << 20).await, Ok(64 * 1024));
-        }
-        assert!(timeout(SOON, a.take(1 << 20)).await.is_err(), "its own window is used up");
-        assert!(timeout(SOON, b.take(1)).await.is_err(), "and the connection's too");
-        credit.grant(0, 64 * 1024).unwrap();
-        assert_eq!(take(&b, 10).await, Ok(10));
-        // Its own window also lost the byte that it took before it waited for the connection.
-        assert!(credit.grant(2, 12).is_err(), "more than was used");
-        credit.grant(7, 1).unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_peers_preface_widens_windows_that_are_open() {
-        let credit = SendCredit::new();
-        let body = credit.open(1);
-        assert_eq!(take(&body, 1 << 20).await, Ok(32 * 1024));
-        assert_eq!(take(&body, 1 << 20).await, Ok(32 * 1024));
-        assert!(timeout(SOON, body.take(1 << 20)).await.is_err());
-        credit.greeted(Limits::default());
-        assert_eq!(take(&body, 1 << 20).await, Ok(64 * 1024));
-    }
-
-    #[tokio::test]
-    async fn credit_for_a_piece_that_is_not_sent_goes_back() {
-        let credit = SendCredit::new();
-        for id in 1..100 {
-            let body = credit.open(id);
-            let piece = timeout(SOON, body.take(1 << 20)).await.expect("credit is lost");
-            assert_eq!(piece.unwrap().length(), 32 * 1024);
-        }
-        assert!(credit.grant(0, 1).is_err(), "nothing is used");
-    }
-
-    #[tokio::test]
-    async fn the_end_of_a_window_leaves_a_later_one_of_the_same_id() {
-        let credit = SendCredit::new();
-        let (old, new) = (credit.open(1), credit.open(1));
-        take(&new, 10).await.unwrap();
-        drop(old);
-        assert!(credit.grant(1, 11).is_err(), "the grant reaches the new one, which used 10");
-    }
-
-    /// Takes credit for a piece that is sent.
-    async fn take(window: &BodyWindow<'_>, rest: usize) -> Result<usize, CreditError> {
-        let taken = window.take(rest).await?;
-        let length = taken.length();
-        taken.sent();
-        Ok(length)
-    }
-
-    #[tokio::test]
-    async fn the_end_of_the_connection_ends_every_wait() {
-        let credit = SendCredit::new();
-        let body = credit.open(1);
-        take(&body, 1 << 20).await.unwrap();
-        take(&body, 1 << 20).await.unwrap();
-        let (taken, greeted, ()) = tokio::join!(take(&body, 1), credit.wait_greeted(), async {
-            tokio::task::yield_now().await;
-            credit.close();
-        });
-        assert_eq!((taken, greeted), (Err(CreditError), Err(CreditError)));
-    }
-}
+mod tests;

@@ -1,18 +1,18 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{CreditError, Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
+use super::{Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
 use crate::{
     defaults,
-    wire::{Header, Kind, flag, put_frame},
+    wire::{Header, put_frame},
 };
 use std::{io, net::Shutdown};
 
 /// One connection's socket, outbox and credit.
 #[derive(Debug)]
 pub struct Link {
-    stream: Socket,
-    outbox: Outbox,
-    credit: SendCredit,
+    pub(super) stream: Socket,
+    pub(super) outbox: Outbox,
+    pub(super) credit: SendCredit,
 }
 
 /// A request, reply or application error, encoded and ready to travel.
@@ -129,77 +129,6 @@ impl Link {
         Ok(())
     }
 
-    /// Sends a large message piece by piece, as credit comes, and returns the position after its
-    /// last byte.
-    ///
-    /// # Errors
-    ///
-    /// [`Ended::Sealed`] when a request came too late, [`Ended::Closed`] when the connection ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped half-way, the peer waits for the rest: send a cancel for a request; a reply must be
-    /// sent to its end.
-    pub async fn send_large(&self, message: Message<'_>) -> Result<u64, Ended> {
-        self.send_large_then(message, || {}).await
-    }
-
-    /// The same; `before_last` is run before the last piece is appended, once nothing is waited
-    /// for any more.
-    ///
-    /// # Errors
-    ///
-    /// As [`send_large`](Self::send_large).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`send_large`](Self::send_large).
-    pub async fn send_large_then(
-        &self,
-        message: Message<'_>,
-        before_last: impl FnOnce(),
-    ) -> Result<u64, Ended> {
-        let mut before_last = Some(before_last);
-        let window = self.credit.open(message.header.id);
-        let total = u32::try_from(message.body.len()).unwrap_or(u32::MAX);
-        let mut rest = message.body;
-        let mut first = true;
-        loop {
-            let taken = window.take(rest.len()).await.map_err(|CreditError| Ended::Closed)?;
-            let (piece, later) = rest.split_at(taken.length());
-            rest = later;
-            if rest.is_empty()
-                && let Some(before_last) = before_last.take()
-            {
-                before_last();
-            }
-            let put = |out: &mut Vec<u8>| {
-                let header = if first {
-                    Header { flags: message.header.flags | flag::CHUNKED, ..message.header }
-                } else {
-                    Header { kind: Kind::Data, flags: 0, aux: 0, id: message.header.id }
-                };
-                put_frame(out, header, |out| {
-                    if first {
-                        out.extend_from_slice(message.head);
-                        out.extend_from_slice(&total.to_le_bytes());
-                    }
-                    out.extend_from_slice(piece);
-                });
-            };
-            let request = first && message.header.kind == Kind::Request;
-            let sent = if request { self.request(put).await? } else { self.outbox.append(put)? };
-            taken.sent();
-            if sent.owner {
-                self.outbox.write_or_leave(&self.stream);
-            }
-            if rest.is_empty() {
-                return Ok(sent.end);
-            }
-            first = false;
-        }
-    }
-
     /// Appends a request, waiting for room.
     ///
     /// # Errors
@@ -244,27 +173,5 @@ impl Link {
     /// When the socket is gone already.
     pub fn half_close(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::{TcpListener, TcpStream};
-
-    #[tokio::test]
-    async fn what_comes_before_the_last_piece_is_done_before_it_is_sent() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let _far = listener.accept().await.unwrap();
-        let link = Link::new(Socket::tcp(near).unwrap());
-        let header = Header { kind: Kind::Reply, flags: 0, aux: 0, id: 1 };
-        let body = vec![0; defaults::SMALL_BODY as usize * 3];
-        let mut before = None;
-        let message = Message { header, head: &[], body: &body };
-        let appended = || link.outbox().written() + link.outbox().unsent() as u64;
-        let end = link.send_large_then(message, || before = Some(appended())).await;
-        let (before, end) = (before.unwrap(), end.unwrap());
-        assert!(before < end, "{before} {end}");
     }
 }

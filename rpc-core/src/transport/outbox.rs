@@ -7,6 +7,8 @@
 //! and others: this costs a fraction of a system call per frame when many send, and no task hop
 //! when one does.
 
+mod direct;
+
 use super::{Socket, lock};
 use crate::{defaults, wire::set_skipped};
 use std::{

@@ -5,7 +5,7 @@ use bytes::BufMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt,
-    io::{self, Read},
+    io::{self, IoSlice, Read},
     net::Shutdown,
     time::Duration,
 };
@@ -162,6 +162,21 @@ impl Socket {
         match &self.0 {
             Kind::Tcp(stream) => stream.try_write(bytes),
             Kind::Other(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Writes as much of these slices, one after the other, as the socket takes.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.try_write_vectored(slices),
+            Kind::Other(stream) => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                first.map_or(Ok(0), |slice| stream.try_write(slice))
+            }
         }
     }
 

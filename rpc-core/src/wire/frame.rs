@@ -177,14 +177,28 @@ pub fn next_header(bytes: &[u8]) -> Result<Option<(Header, usize)>, ProtocolErro
 #[inline]
 pub fn put_frame(out: &mut Vec<u8>, header: Header, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
-    let [aux0, aux1] = header.aux.to_le_bytes();
-    out.extend_from_slice(&[0, 0, 0, 0, header.kind.to_wire(), header.flags, aux0, aux1]);
-    out.extend_from_slice(&header.id.to_le_bytes());
+    put_header(out, header, 0);
     fill(out);
+    let length = length_field(out.len() - start - HEADER);
+    out[start..start + 4].copy_from_slice(&length);
+}
+
+/// Appends the header of a frame whose payload of `length` bytes follows.
+#[inline]
+pub fn put_header(out: &mut Vec<u8>, header: Header, length: usize) {
+    let [l0, l1, l2, l3] = length_field(length);
+    let [aux0, aux1] = header.aux.to_le_bytes();
+    out.extend_from_slice(&[l0, l1, l2, l3, header.kind.to_wire(), header.flags, aux0, aux1]);
+    out.extend_from_slice(&header.id.to_le_bytes());
+}
+
+/// The length field of a frame with so many bytes of payload.
+#[inline]
+fn length_field(payload: usize) -> [u8; 4] {
     // Callers keep payloads within MAX_FRAME; the field cannot overflow.
-    let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
+    let length = u32::try_from(payload + 12).unwrap_or(u32::MAX);
     debug_assert!(length <= MAX_FRAME);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    length.to_le_bytes()
 }
 
 /// Appends a frame without payload.

@@ -124,5 +124,5 @@ fn a_sender_without_credit_or_beyond_the_total_is_refused() {
 fn a_declared_length_takes_no_memory() {
     let mut assembly = Assembly::new(Limits::default());
     assembly.begin(1, (), u32::MAX, 1).unwrap();
-    assert!(assembly.parts.get_mut(&1).unwrap().bytes.buffer().capacity() <= 256 * 1024);
+    assert!(assembly.parts.get_mut(&1).unwrap().bytes.buffer().capacity() <= 300_000);
 }

@@ -1,0 +1,100 @@
+//! Frames that are written from where they lie, without a copy in the outbox.
+
+use super::{Ended, Outbox, Phase, ROOM, Sent, lock};
+use crate::{memory, transport::Socket};
+use std::{
+    io::{self, IoSlice},
+    sync::atomic::Ordering,
+};
+
+impl Outbox {
+    /// Sends whole frames, `count` of them, that are made of `slices`. When nobody writes at the
+    /// moment they are written at once, and only what the socket refuses is copied; else all is,
+    /// for whoever writes.
+    ///
+    /// Frames that begin a request need [`room`](Self::room); others do not.
+    ///
+    /// # Errors
+    ///
+    /// As [`append_request`](Self::append_request) for what begins a request,
+    /// [`Ended::Closed`] for the rest. Nothing was sent.
+    pub fn send_slices(
+        &self,
+        stream: &Socket,
+        slices: &mut [IoSlice<'_>],
+        count: u32,
+        begins_request: bool,
+    ) -> Result<Sent, Ended> {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Closed => return Err(Ended::Closed),
+            Phase::Sealed if begins_request => return Err(Ended::Sealed),
+            Phase::Open if begins_request && state.buffer.len() >= ROOM => return Err(Ended::Full),
+            _ => {}
+        }
+        if state.owned {
+            let sent = self.put(&mut state, |out| append(slices, out));
+            state.frames += count - 1;
+            return Ok(sent);
+        }
+        // Without an owner nothing waits: these bytes are next.
+        state.owned = true;
+        let start = self.appended.load(Ordering::Relaxed);
+        let end = start + slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
+        self.appended.store(end, Ordering::Release);
+        drop(state);
+        self.write_directly(stream, slices);
+        Ok(Sent { start, end, owner: false })
+    }
+
+    /// Writes these slices, then what others have appended meanwhile.
+    fn write_directly(&self, stream: &Socket, slices: &mut [IoSlice<'_>]) {
+        let result = {
+            let ended = lock(&self.writing);
+            if *ended {
+                return;
+            }
+            self.write_slices(stream, slices)
+        };
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.room.notify_waiters();
+        }
+        let Err((error, rest)) = result else { return self.write_or_leave(stream) };
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Closed {
+            return;
+        }
+        if error.kind() == io::ErrorKind::WouldBlock {
+            append(rest, &mut state.refused);
+        } else {
+            // The stream may end within a frame: nothing may follow it.
+            state.failed = true;
+        }
+        drop(state);
+        self.leave();
+    }
+
+    /// Writes until all is written, or says why not, and what is left.
+    fn write_slices<'a, 'b>(
+        &self,
+        stream: &Socket,
+        mut slices: &'a mut [IoSlice<'b>],
+    ) -> Result<(), (io::Error, &'a [IoSlice<'b>])> {
+        while !slices.is_empty() {
+            match stream.try_write_vectored(slices) {
+                Ok(count) => {
+                    self.written.fetch_add(count as u64, Ordering::SeqCst);
+                    IoSlice::advance_slices(&mut slices, count);
+                }
+                Err(error) => return Err((error, slices)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn append(slices: &[IoSlice<'_>], out: &mut Vec<u8>) {
+    for slice in slices {
+        memory::append(out, slice);
+    }
+}
