@@ -5,11 +5,12 @@
 //! that has broken admits nothing, however new the list is.
 //!
 //! In reading order: `picks` is what a call chooses from, `task` what keeps it, `subset` and
-//! `ejection` two decisions of the task, `outlook` what a call that finds nothing is told.
+//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a call that finds nothing is told.
 
 mod ejection;
 mod outlook;
 mod picks;
+mod proof;
 mod subset;
 mod task;
 
@@ -17,6 +18,8 @@ pub(crate) use outlook::{Outlook, Past, outlook};
 pub(crate) use picks::{Pick, Picks, Tried, Wish};
 
 use crate::{
+    budget::Budget,
+    clock::Time,
     endpoint::{Endpoint, Gone},
     pressure::Pressure,
     queue::{Queue, Waiting},
@@ -48,6 +51,8 @@ pub(crate) struct Cluster {
     turn: AtomicUsize,
     /// Calls that wait because everything is full.
     pub(crate) queue: Arc<Queue>,
+    /// What further attempts may cost.
+    pub(crate) budget: Budget,
     /// Changes with every published list.
     published: watch::Receiver<u64>,
     /// What the list was made of, for people.
@@ -81,6 +86,7 @@ impl Cluster {
             balance: shared.settings.balance_of(service),
             picks: ArcSwap::from_pointee(Picks::empty(Outlook::new(&view))),
             turn: AtomicUsize::new(fastrand::usize(..)),
+            budget: Budget::new(shared.settings.retry_budget, Time::now()),
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
             roster: Mutex::new(Roster { view, endpoints: Vec::new(), gone: Vec::new() }),

@@ -55,7 +55,7 @@ struct Known {
     answered: Option<(Option<InstanceId>, Instant)>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     left: Option<InstanceId>,
-    /// A connection to it was lost before.
+    /// A connection to it was lost before, or the address is doubted.
     lost_before: bool,
     /// It took calls when it was looked at last.
     reached: bool,
@@ -139,6 +139,11 @@ impl Endpoint {
             stop.run_until_cancelled_owned(keeper.run()).await;
         });
         endpoint
+    }
+
+    /// Nobody vouches for the address: a connection to it is used once its provider has greeted.
+    pub(crate) fn doubt(&self) {
+        lock(&self.known).lost_before = true;
     }
 
     /// What can be done with it now.

@@ -28,7 +28,8 @@ pub struct Explanation {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Knowledge {
-    /// Whether the registry can be read: `connecting`, `live` or `stale`.
+    /// Whether the registry can be read: `connecting`, `snapshot` (the list is one
+    /// that was kept in a file), `live` or `stale`.
     pub registry: &'static str,
     /// What the registry says, in words: where it keeps the service, how many instances it lists,
     /// how old the list is.
@@ -79,6 +80,7 @@ fn knowledge(cluster: &Cluster) -> Knowledge {
     }
     let registry = match view.source {
         Source::Connecting { .. } => "connecting",
+        Source::Snapshot { .. } => "snapshot",
         Source::Live { .. } => "live",
         Source::Stale { .. } => "stale",
     };
@@ -98,6 +100,15 @@ fn registry_says(view: &View, now: Instant) -> String {
         Source::Connecting { since, reason } => {
             let why = if reason.is_empty() { "no answer yet" } else { reason };
             format!("{place} could not be read for {}: {why}", ago(since))
+        }
+        Source::Snapshot { since, reason, age } => {
+            let why = if reason.is_empty() { "no answer yet" } else { reason };
+            let old = span(*age + now.saturating_duration_since(*since));
+            format!(
+                "{place} could not be read for {}: {why}; a snapshot that was taken {old} before \
+                 lists {listed}, of which those are used that answer as the same instances",
+                ago(since)
+            )
         }
         Source::Live { since } => {
             format!("{place} lists {listed}, and has been followed for {}", ago(since))

@@ -15,6 +15,7 @@
 //! ```
 //!
 //! In reading order: `call` is the policy of one call, `verdict` the table of what is sent again,
+//! `budget` what that may cost,
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
 mod builder;
@@ -22,6 +23,7 @@ mod explain;
 
 mod client;
 
+mod budget;
 mod call;
 mod verdict;
 

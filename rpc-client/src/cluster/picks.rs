@@ -20,7 +20,8 @@ use std::{
 pub(crate) struct Picks {
     /// Endpoints that take calls.
     pub(super) ready: Line,
-    /// Endpoints whose providers have not greeted yet; used when there are no others.
+    /// Endpoints whose providers have not greeted yet, or are not those that were known; used when
+    /// there are no others.
     pub(super) greeting: Line,
     /// Ejected endpoints, each of which one call at a time may try.
     pub(super) probing: Box<[Candidate]>,

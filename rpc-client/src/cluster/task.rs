@@ -7,6 +7,7 @@ use super::{
     Cluster, Outlook, Past, Picks,
     ejection::{Sentence, Wanted, settle},
     picks::{Candidate, Line},
+    proof::{Proof, all_tried},
     subset::{Subset, order},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 use rpc_core::{
     defaults,
-    discovery::{Subscription, View},
+    discovery::{Source, Subscription, View},
     transport::lock,
 };
 use std::{
@@ -251,13 +252,18 @@ impl Task {
         let mut new = false;
         let queue = self.cluster.upgrade().map(|cluster| Arc::clone(&cluster.queue));
         let Some(queue) = queue else { return false };
+        let doubtful = matches!(self.view.source, Source::Snapshot { .. });
         for addr in dialled {
             let Some(instance) = self.view.instances.get(addr) else { continue };
             self.endpoints.entry(*addr).or_insert_with(|| {
                 new = true;
                 let weight = self.view.weights.get(addr).copied();
                 let instance = Arc::clone(instance);
-                Endpoint::start(&self.shared, instance, weight, &self.changed, &queue)
+                let new = Endpoint::start(&self.shared, instance, weight, &self.changed, &queue);
+                if doubtful {
+                    new.doubt();
+                }
+                new
             });
         }
         // Of the list all are either dialled or beyond; what has vanished is in neither.
@@ -284,6 +290,9 @@ impl Task {
         let looks = seen.iter().map(|seen| (seen.addr, &seen.look));
         let outlook = Outlook::of(&self.view, looks, &self.past);
         let (mut ready, mut greeting, mut probing) = (Vec::new(), Vec::new(), Vec::new());
+        if let Source::Snapshot { since, .. } = self.view.source {
+            sooner(&mut self.next, Some(all_tried(since)).filter(|at| *at > now));
+        }
         let warm_up = self.shared.settings.warm_up;
         for seen in seen {
             let state = seen.state();
@@ -299,7 +308,12 @@ impl Task {
                         // Its share grows.
                         sooner(&mut self.next, Some(now + WARMTH_REVIEW));
                     }
-                    ready.extend(candidate(seen.look.usable));
+                    let answers = seen.look.usable.first().and_then(|c| c.instance());
+                    match Proof::of(&self.view, seen.addr, answers, now) {
+                        Proof::Good => ready.extend(candidate(seen.look.usable)),
+                        Proof::Poor => greeting.extend(candidate(seen.look.usable)),
+                        Proof::Awaited => {}
+                    }
                 }
                 EndpointState::Ejected if matches!(seen.phase, Phase::Probing { .. }) => {
                     probing.extend(candidate(seen.look.usable));
