@@ -5,7 +5,7 @@
 use super::{Attempt, Metadata, Observer, Progress, Route, ended, waker};
 use crate::{
     clock::Time,
-    cluster::Pick,
+    cluster::{Pick, Tried, Wish},
     connection::{Connection, Ending, Request, Sending, Waiter},
     verdict::{self, Ended, Verdict},
 };
@@ -125,14 +125,15 @@ impl Route {
                     attempt.by = by;
                     return attempt;
                 }
+                attempt.report(by.as_ref().unwrap_or(first));
                 if let Err(error) = attempt.result {
                     if by.is_none()
                         && let Some(lesson) = verdict::lesson(attempt.ended, Some(error.code()))
                     {
-                        first.gauge.learn(lesson, began, at);
+                        first.standing.gauge.learn(lesson, began, at);
                     }
                     progress.now = began;
-                    progress.failed(by.as_ref().unwrap_or(first), error, at);
+                    progress.failed(by.as_ref().unwrap_or(first), attempt.ended, error, at);
                 }
             }
             let quiet = |racer: &Racer<'_>| racer.silent.load(Ordering::Relaxed);
@@ -157,9 +158,11 @@ impl Route {
             return None;
         }
         let mut tried = progress.tried.clone();
-        tried.push(first.number);
-        tried.extend(racers.iter().map(|racer| racer.connection.number));
-        let Pick::Found(connection) = self.cluster.pick(progress.wish, &tried) else {
+        tried.push(Tried::new(first, false));
+        tried.extend(racers.iter().map(|racer| Tried::new(&racer.connection, false)));
+        let wish = Wish { tried: &tried, ..progress.wish() };
+        // One that is trusted: whether another has recovered is for calls to find out that need it.
+        let Pick::Found(connection) = self.cluster.look(&wish) else {
             return None;
         };
         let mut body = Body::new();
@@ -215,7 +218,7 @@ async fn run(
 ) -> Option<(Attempt, Time)> {
     let waker = waker().await;
     let mut waiter = connection.admit(ask.deadline, Time::NEVER, true, waker).ok()?;
-    let observer = Observer { gauge: &connection.gauge, since: ask.now };
+    let observer = Observer { gauge: &connection.standing.gauge, since: ask.now };
     let Ask { service, method, codec, trace, metadata, deadline, now } = ask;
     let request = Request { service, method, codec, trace, metadata, retry: true, now, deadline };
     let ending = match connection.send(&mut waiter, &request, &body) {

@@ -5,8 +5,10 @@
 
 mod balance;
 mod endpoints;
+mod explain;
 mod hedging;
 mod large;
 mod moving;
 mod outbox;
+mod pool;
 mod script;
