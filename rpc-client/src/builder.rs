@@ -1,6 +1,6 @@
 //! The only way to make a client.
 
-use crate::{budget::RetryBudget, client::Client, shared::Settings};
+use crate::{budget::RetryBudget, client::Client, config::Config, shared::Settings};
 use rpc_core::{
     Balance, SetupError, defaults,
     discovery::{RegistrySource, SnapshotRegistry},
@@ -8,7 +8,7 @@ use rpc_core::{
     transport::Network,
     wire::Limits,
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 /// Describes a client; see [`Client::builder`].
@@ -17,19 +17,10 @@ use tokio::runtime::Handle;
 pub struct ClientBuilder {
     registry: Option<RegistrySource>,
     network: Network,
-    balance: Balance,
-    balances: BTreeMap<String, Balance>,
-    warm_up: Duration,
-    timeout: Duration,
-    retries: u32,
-    retry_budget: RetryBudget,
-    max_message: u32,
-    max_in_flight: u32,
-    snapshots: Option<PathBuf>,
+    /// What the setters were told. It holds over `config`, whichever came first.
+    set: Config,
+    config: Config,
 }
-
-/// What a retry budget gives each second at most.
-const MOST_PER_SECOND: u32 = 1_000_000;
 
 impl Client {
     /// A client with default settings, for providers that `registry` lists: a URL such as
@@ -54,16 +45,17 @@ impl ClientBuilder {
         Self {
             registry: None,
             network: Network::TCP,
-            balance: Balance::default(),
-            balances: BTreeMap::new(),
-            warm_up: defaults::WARM_UP,
-            timeout: defaults::CALL_TIMEOUT,
-            retries: defaults::RETRIES,
-            retry_budget: RetryBudget::default(),
-            max_message: defaults::MAX_MESSAGE,
-            max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
-            snapshots: None,
+            set: Config::default(),
+            config: Config::default(),
         }
+    }
+
+    /// What a configuration says: of [`Config::load`], or one that the program has filled in. What
+    /// the other setters say holds over it, whether they are called before or after this; of two
+    /// configurations the later holds.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = self.config.overlaid_with(config);
+        self
     }
 
     /// Where providers are found: `zookeeper://h1:2181,h2:2181/rpc`, `static://host:port,..`,
@@ -84,14 +76,14 @@ impl ClientBuilder {
     /// A service may have its own, see [`service_balance`](Self::service_balance), and a call too,
     /// see [`CallOptions::balance`](rpc_core::CallOptions::balance).
     pub fn balance(mut self, balance: Balance) -> Self {
-        self.balance = balance;
+        self.set.balance = Some(balance);
         self
     }
 
     /// How the calls of one service are spread: `name@version`, or `name` for all versions that
     /// have none of their own. Default: as those of all.
     pub fn service_balance(mut self, service: impl Into<String>, balance: Balance) -> Self {
-        self.balances.insert(service.into(), balance);
+        self.set.service_balance.insert(service.into(), balance);
         self
     }
 
@@ -103,21 +95,21 @@ impl ClientBuilder {
     /// spared. An instance that is connected again is not new. No effect on `Random` and
     /// `RoundRobin`, which promise equal shares, and `ConsistentHash`, whose keys must not move.
     pub fn warm_up(mut self, warm_up: Duration) -> Self {
-        self.warm_up = warm_up;
+        self.set.warm_up = Some(warm_up);
         self
     }
 
     /// How long a call may take when neither it, nor its method, nor its contract says. Default
-    /// 10 s; more than zero.
+    /// 10 s; 1 ms to 24 h.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.set.timeout = Some(timeout);
         self
     }
 
-    /// Further attempts of a call after its first, each at another endpoint. Default 2. Calls that
-    /// a handler makes for a request that is a retry itself have none.
+    /// Further attempts of a call after its first, each at another endpoint. Default 2, at most
+    /// 100. Calls that a handler makes for a request that is a retry itself have none.
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.set.retries = Some(retries);
         self
     }
 
@@ -130,20 +122,21 @@ impl ClientBuilder {
     /// moves without having reached a provider costs nothing. When the budget is spent, a call
     /// ends with the error of its last attempt; [`ClientStats`](crate::ClientStats) counts that.
     pub fn retry_budget(mut self, share: f64, per_second: u32) -> Self {
-        self.retry_budget = RetryBudget { share, per_second };
+        self.set.retry_budget_share = Some(share);
+        self.set.retry_budget_per_second = Some(per_second);
         self
     }
 
     /// Largest message that is sent or received, in bytes. Default 4 MiB; 64 KiB to 1 GiB.
     pub fn max_message(mut self, bytes: u32) -> Self {
-        self.max_message = bytes;
+        self.set.max_message = Some(bytes);
         self
     }
 
     /// Calls in flight at once, those that wait for an endpoint included. Default 131,072; at
     /// least 1. A call beyond it fails with `ResourceExhausted` and `NotSent`.
     pub fn max_in_flight(mut self, calls: u32) -> Self {
-        self.max_in_flight = calls;
+        self.set.max_in_flight = Some(calls);
         self
     }
 
@@ -157,7 +150,7 @@ impl ClientBuilder {
     /// the registry gives replaces the snapshot's. Nothing is kept of `static://` and `memory://`.
     /// See [`SnapshotRegistry`].
     pub fn snapshots(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.snapshots = Some(directory.into());
+        self.set.snapshots = Some(directory.into());
         self
     }
 
@@ -171,47 +164,34 @@ impl ClientBuilder {
     pub async fn build(self) -> Result<Client, SetupError> {
         let runtime = Handle::try_current()
             .map_err(|_| SetupError::new("a client is built within a tokio runtime"))?;
-        let registry = self.registry.ok_or_else(|| {
+        let config = self.config.overlaid_with(self.set);
+        let registry = self.registry.or(config.registry.as_deref().map(RegistrySource::from));
+        let registry = registry.ok_or_else(|| {
             SetupError::new(
                 "the client has no registry; add .registry(\"zookeeper://host:2181\"), \
                  .registry(\"static://host:port\") or .registry(\"memory://name\")",
             )
         })?;
-        if self.timeout.is_zero() {
-            return Err(SetupError::new("`timeout` is zero; it is more than that"));
-        }
-        let RetryBudget { share, per_second } = self.retry_budget;
-        if !(0.0..=1.0).contains(&share) || per_second > MOST_PER_SECOND {
-            return Err(SetupError::new(format!(
-                "`retry_budget` is {share} of the calls and {per_second} a second; it is 0 to 1 of \
-                 the calls and at most {MOST_PER_SECOND} a second"
-            )));
-        }
-        let range = crate::MIN_MESSAGE..=crate::MAX_MESSAGE;
-        if !range.contains(&self.max_message) {
-            return Err(SetupError::new(format!(
-                "`max_message` is {}; it is {} to {} bytes",
-                self.max_message,
-                range.start(),
-                range.end()
-            )));
-        }
-        if self.max_in_flight == 0 {
-            return Err(SetupError::new("`max_in_flight` is 0; it is at least 1"));
-        }
-        check_services(self.balances.keys())?;
+        rpc_core::config::check(&config)?;
+        check_services(config.service_balance.keys())?;
+        let max_message = config.max_message.unwrap_or(defaults::MAX_MESSAGE);
+        let usual = RetryBudget::default();
+        let retry_budget = RetryBudget {
+            share: config.retry_budget_share.unwrap_or(usual.share),
+            per_second: config.retry_budget_per_second.unwrap_or(usual.per_second),
+        };
         let settings = Settings {
-            balances: self.balances,
-            warm_up: self.warm_up,
-            balance: self.balance,
-            timeout: self.timeout,
-            retries: self.retries,
-            retry_budget: self.retry_budget,
-            limits: Limits { max_message: self.max_message, ..Limits::default() },
-            max_in_flight: self.max_in_flight,
+            retry_budget,
+            balances: config.service_balance,
+            warm_up: config.warm_up.unwrap_or(defaults::WARM_UP),
+            balance: config.balance.unwrap_or_default(),
+            timeout: config.timeout.unwrap_or(defaults::CALL_TIMEOUT),
+            retries: config.retries.unwrap_or(defaults::RETRIES),
+            limits: Limits { max_message, ..Limits::default() },
+            max_in_flight: config.max_in_flight.unwrap_or(defaults::MAX_IN_FLIGHT_PER_PROCESS),
         };
         let mut registry = registry.open()?;
-        if let Some(directory) = self.snapshots {
+        if let Some(directory) = config.snapshots {
             registry = Arc::new(SnapshotRegistry::new(registry, directory)?);
         }
         Ok(Client::start(settings, self.network, registry, runtime))

@@ -20,6 +20,7 @@
 
 mod builder;
 mod client;
+mod config;
 
 mod budget;
 mod call;
@@ -41,6 +42,7 @@ mod permits;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use config::Config;
 pub use rpc_core::{Balance, UnknownBalance};
 pub use stats::ClientStats;
 
