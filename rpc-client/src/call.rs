@@ -17,7 +17,7 @@ use crate::{
 };
 use rpc_core::{
     Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
-    Place, RawReply, RpcError,
+    Place, RawReply, RpcError, Trail,
     codec::Codec,
     transport::Body,
     wire::{Kind, Reason, put_metadata, read_error},
@@ -73,6 +73,15 @@ struct Progress {
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
     last: Option<(Arc<Connection>, RpcError)>,
+    trail: Trail,
+}
+
+impl Progress {
+    /// An attempt that began at `self.now` has failed.
+    fn note(&mut self, connection: &Connection, error: &RpcError, now: Time) {
+        let (began, took) = (self.now.since(Time::of(self.start)), now.since(self.now));
+        self.trail.push(rpc_core::Attempt::new(connection.addr, error, began, took));
+    }
 }
 
 /// Longest time of a call: what a request can say. Longer ones are cut.
@@ -96,6 +105,7 @@ impl Route {
             wish: Wish { balance: self.balance(call.options), key: None },
             tried: Vec::new(),
             last: None,
+            trail: Trail::default(),
         };
         if deadline <= now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
@@ -141,6 +151,7 @@ impl Route {
                 }
                 Err(error) => error,
             };
+            progress.note(&connection, &error, now);
             let earlier = progress.last.as_ref().map(|(_, error)| error.outcome());
             let outcome = verdict::overall(earlier, error.outcome());
             let error = error.with_outcome(outcome);
@@ -319,14 +330,16 @@ impl Route {
 /// The error as the caller gets it: with the place of its call.
 fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
     let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
-    error.placed(Place {
-        service: call.service.registered,
-        method: call.method.name,
-        endpoint,
-        attempts: progress.attempts,
-        elapsed: progress.start.elapsed(),
-        outcome: None,
-    })
+    error
+        .placed(Place {
+            service: call.service.registered,
+            method: call.method.name,
+            endpoint,
+            attempts: progress.attempts,
+            elapsed: progress.start.elapsed(),
+            outcome: None,
+        })
+        .with_trail(progress.trail.clone())
 }
 
 impl Attempt {

@@ -14,7 +14,11 @@ impl Route {
         }
         let pause = backoff::pause(ended, progress.paid, fastrand::f64());
         let until = progress.now + pause;
-        if until >= progress.deadline || !self.pay_retry(ended, progress) {
+        if until >= progress.deadline {
+            progress.trail.ended_because("not enough time is left");
+            return false;
+        }
+        if !self.pay_retry(ended, progress) {
             return false;
         }
         if !pause.is_zero() {
@@ -38,6 +42,7 @@ impl Route {
         let counters = &self.shared.dialer.counters;
         if !self.cluster.budget.pay_retry(after, progress.now) {
             counters.retries_refused.fetch_add(1, Ordering::Relaxed);
+            progress.trail.ended_because("the retry budget of the service is spent");
             return false;
         }
         progress.retries -= 1;

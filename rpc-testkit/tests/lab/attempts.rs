@@ -177,6 +177,7 @@ fn without_a_budget_nothing_is_retried_and_that_is_counted() {
         assert_eq!((error.code(), error.attempts()), (RpcCode::Unavailable, 1));
         let stats = client.stats();
         assert_eq!((stats.retries, stats.retries_refused), (0, 1));
+        assert!(error.to_string().contains("budget"), "{error}");
     });
 }
 
@@ -191,6 +192,17 @@ fn a_call_waits_before_it_is_retried_but_not_beyond_its_deadline() {
         // 5 to 10 ms and 10 to 20 ms; the network takes its time too.
         let took = began.elapsed();
         assert_eq!(error.attempts(), 3);
+        // Each attempt is in the error, each at another provider, with its own time.
+        let trail = error.trail();
+        let mut places: Vec<_> = trail.iter().map(|attempt| attempt.endpoint).collect();
+        assert_eq!(places.last().copied(), error.endpoint());
+        places.sort_unstable();
+        places.dedup();
+        assert_eq!((trail.len(), places.len()), (3, 3), "{error}");
+        for pair in trail.windows(2) {
+            let pause = pair[1].began.saturating_sub(pair[0].began + pair[0].took);
+            assert!(pause >= Duration::from_millis(5), "{error}");
+        }
         assert!(took >= Duration::from_millis(15), "{took:?}");
 
         let hasty = client.with_options(CallOptions::new().timeout(Duration::from_millis(5)));
