@@ -213,3 +213,52 @@ fn check_services<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Set
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refusal(builder: ClientBuilder) -> String {
+        builder.registry("static://127.0.0.1:1").build().await.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_setter_holds_over_a_configuration_in_whatever_order() {
+        let second = Duration::from_secs(1);
+        let config = |text| Config::parse(text, "x").unwrap();
+        let first = config("[client]\ntimeout = \"5s\"\nretries = 5\n");
+        let later = config("[client]\nretries = 6\nmax_in_flight = 7\n");
+        for builder in [
+            Client::builder().timeout(second).config(first.clone()).config(later.clone()),
+            Client::builder().config(first).config(later).timeout(second),
+        ] {
+            let settled = builder.config.overlaid_with(builder.set);
+            assert_eq!(settled.timeout, Some(second));
+            assert_eq!((settled.retries, settled.max_in_flight), (Some(6), Some(7)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_registry_may_come_from_a_configuration() {
+        let config = Config { registry: Some("static://127.0.0.1:1".into()), ..Config::default() };
+        assert!(Client::builder().config(config.clone()).build().await.is_ok());
+        let config = Config { registry: Some("consul://a".into()), ..config };
+        let text = Client::builder().config(config.clone()).build().await.unwrap_err().to_string();
+        assert!(text.contains("unknown scheme"), "{text}");
+        // The builder's holds, and the other is not even looked at.
+        let builder = Client::builder().registry("static://127.0.0.1:1").config(config);
+        assert!(builder.build().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn values_out_of_range_are_told_wherever_they_come_from() {
+        let text = refusal(Client::builder().timeout(Duration::ZERO)).await;
+        assert!(text.contains("`timeout` is 0s: write duration"), "{text}");
+        let config = Config { max_message: Some(1), max_in_flight: Some(0), ..Config::default() };
+        let text = refusal(Client::builder().config(config)).await;
+        assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
+        assert!(text.contains("`max_in_flight` is 0: write number, 1 to"), "{text}");
+        let text = refusal(Client::builder().retry_budget(1.5, 0)).await;
+        assert!(text.contains("`retry_budget_share` is 1.5: write number"), "{text}");
+    }
+}

@@ -7,6 +7,7 @@
 
 mod kind;
 mod load;
+mod mistakes;
 mod nearest;
 mod slot;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod value;
 
 pub use kind::{Count, Flag, Kind, List, Named, Number, Path, Share, Size, Span, Text};
 pub use load::{load, load_with, parse};
+pub use mistakes::Mistakes;
 pub use slot::{Overlay, Slot};
 pub use value::Value;
 
@@ -50,32 +52,36 @@ pub struct Field<C> {
     pub check: fn(&C) -> Option<(String, String)>,
 }
 
-/// The key that both sides have and that may stand above both tables.
-const SHARED: &str = "registry";
-
 /// A setting that was written somewhere.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Entry<P> {
     /// Its name.
     pub key: String,
     /// What it is set to.
     pub value: Value,
-    /// Where that stands, for people; empty when that is not known.
-    pub place: String,
+    /// Where that stands.
+    pub place: P,
 }
 
-/// Puts `entries` into `config`, and what is wrong with them into `mistakes`.
-pub fn read<C: Settings>(config: &mut C, entries: &[Entry], mistakes: &mut Vec<String>) {
+/// Puts `entries` into `config`, and what is wrong with them into `mistakes`; `place` says in
+/// words where an entry stands.
+pub fn read<C: Settings, P>(
+    config: &mut C,
+    entries: &[Entry<P>],
+    place: impl Fn(&P) -> String,
+    mistakes: &mut Mistakes,
+) {
     let fields = C::fields();
-    for Entry { key, value, place } in entries {
-        let name = format!("{}.{key}", C::SIDE);
+    for Entry { key, value, place: at } in entries {
         let Some(field) = fields.iter().find(|field| field.key == key) else {
-            let known: Vec<_> = fields.iter().map(|field| field.key).collect();
-            mistakes.push(unknown(&name, place, key, &known));
+            mistakes.add(|| {
+                let known: Vec<_> = fields.iter().map(|field| field.key).collect();
+                unknown(&format!("{}.{key}", C::SIDE), &place(at), key, &known)
+            });
             continue;
         };
         if let Err(wanted) = (field.read)(config, value) {
-            mistakes.push(format!("{name} = {value}{place}: {wanted}"));
+            mistakes.add(|| format!("{}.{key} = {value}{}: {wanted}", C::SIDE, place(at)));
         }
     }
 }
@@ -101,17 +107,6 @@ pub fn check<C: Settings>(config: &C) -> Result<(), SetupError> {
     match wrong.collect::<Vec<_>>() {
         wrong if wrong.is_empty() => Ok(()),
         wrong => Err(SetupError::new(wrong.join("; "))),
-    }
-}
-
-/// One error for all mistakes.
-fn refuse(mistakes: &[String]) -> SetupError {
-    match mistakes {
-        [one] => SetupError::new(format!("the configuration is wrong: {one}")),
-        all => {
-            let (count, list) = (all.len(), all.join("\n  - "));
-            SetupError::new(format!("the configuration has {count} mistakes:\n  - {list}"))
-        }
     }
 }
 
@@ -234,12 +229,12 @@ pub use serde::{Deserialize, Deserializer};
 /// All mistakes at once.
 pub fn deserialize<'de, C: Settings, D: Deserializer<'de>>(deserializer: D) -> Result<C, D::Error> {
     use serde::de::Error;
-    let (mut config, mut mistakes) = (C::default(), Vec::new());
+    let (mut config, mut mistakes) = (C::default(), Mistakes::default());
     let Value::Table(table) = Value::deserialize(deserializer)? else {
         return Err(Error::custom(format!("the configuration `{}` is no table", C::SIDE)));
     };
-    let entry = |(key, value)| Entry { key, value, place: String::new() };
+    let entry = |(key, value)| Entry { key, value, place: () };
     let entries: Vec<_> = table.into_iter().map(entry).collect();
-    read(&mut config, &entries, &mut mistakes);
-    if mistakes.is_empty() { Ok(config) } else { Err(Error::custom(refuse(&mistakes))) }
+    read(&mut config, &entries, |()| String::new(), &mut mistakes);
+    mistakes.none_in(config).map_err(Error::custom)
 }

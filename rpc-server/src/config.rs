@@ -87,3 +87,48 @@ rpc_core::settings! {
             defaults::CREDIT_PER_CONNECTION;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    /// What a builder is told that stands in no file.
+    const NOT_IN_A_FILE: &[&str] =
+        &["config", "network", "provide", "service", "bound_service", "collected"];
+
+    #[test]
+    fn the_document_has_every_setting_as_it_is() {
+        let document = fs::read_to_string(DOCUMENT).unwrap();
+        let begin = "<!-- server -->\n";
+        let (before, rest) = document.split_once(begin).unwrap();
+        let (found, after) = rest.split_once("<!-- end -->").unwrap();
+        let head = "| key | variable | value | range | default | what it does |\n|---|---|---|---|---|---|\n";
+        let table = format!("{head}{}\n", rpc_core::config::rows::<Config>().join("\n"));
+        if std::env::var_os("BLESS").is_some() && found != table {
+            fs::write(DOCUMENT, format!("{before}{begin}{table}<!-- end -->{after}")).unwrap();
+            return;
+        }
+        assert_eq!(found, table);
+    }
+
+    #[test]
+    fn every_setter_of_the_builder_has_its_setting() {
+        let fields = <Config as rpc_core::config::Settings>::fields();
+        let builder = include_str!("builder.rs");
+        let setters: Vec<_> = (builder.lines())
+            .filter_map(|line| line.strip_prefix("    pub fn ")?.split_once("(mut self"))
+            .map(|(name, _)| name.split('<').next().unwrap_or(name))
+            .collect();
+        assert!(setters.contains(&"max_message"), "{setters:?}");
+        for setter in setters.iter().filter(|setter| !NOT_IN_A_FILE.contains(setter)) {
+            let has = fields.iter().any(|field| field.key.starts_with(setter));
+            assert!(has, "`{setter}` is missing in config.rs");
+        }
+        for field in fields {
+            let has = setters.iter().any(|setter| field.key.starts_with(setter));
+            assert!(has, "`{}` has no setter", field.key);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Where a configuration is found: in the file that `$RPC_CONFIG` names, and in variables.
 
-use super::{Entry, Settings, Value, read, refuse};
+use super::{Entry, Mistakes, Settings, Value, read};
 use crate::SetupError;
 use std::ffi::OsString;
 
@@ -24,7 +24,7 @@ pub fn load<C: Settings>() -> Result<C, SetupError> {
 pub fn load_with<C: Settings>(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<C, SetupError> {
-    let (mut config, mut mistakes) = (C::default(), Vec::new());
+    let (mut config, mut mistakes) = (C::default(), Mistakes::default());
     // An empty variable is how one is taken back where it cannot be unset.
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     if let Some(path) = variable(FILE) {
@@ -33,7 +33,7 @@ pub fn load_with<C: Settings>(
                 let name = path.to_string_lossy();
                 file::entries::<C>(&text, &name, &mut config, &mut mistakes);
             }
-            Err(why) => mistakes.push(format!("{FILE}={}: {why}", path.display())),
+            Err(why) => mistakes.add(|| format!("{FILE}={}: {why}", path.display())),
         }
     }
     let mut entries = Vec::new();
@@ -49,13 +49,13 @@ pub fn load_with<C: Settings>(
             Ok(text) => entries.push(Entry {
                 key: field.key.to_owned(),
                 value: Value::Text(text),
-                place: format!(" (the variable {name})"),
+                place: name,
             }),
-            Err(_) => mistakes.push(format!("the variable {name} is no UTF-8")),
+            Err(_) => mistakes.add(|| format!("the variable {name} is no UTF-8")),
         }
     }
-    read(&mut config, &entries, &mut mistakes);
-    if mistakes.is_empty() { Ok(config) } else { Err(refuse(&mistakes)) }
+    read(&mut config, &entries, |name| format!(" (the variable {name})"), &mut mistakes);
+    mistakes.none_in(config)
 }
 
 /// Reads the text of a file.
@@ -64,15 +64,15 @@ pub fn load_with<C: Settings>(
 ///
 /// All mistakes at once.
 pub fn parse<C: Settings>(text: &str, name: &str) -> Result<C, SetupError> {
-    let (mut config, mut mistakes) = (C::default(), Vec::new());
+    let (mut config, mut mistakes) = (C::default(), Mistakes::default());
     file::entries::<C>(text, name, &mut config, &mut mistakes);
-    if mistakes.is_empty() { Ok(config) } else { Err(refuse(&mistakes)) }
+    mistakes.none_in(config)
 }
 
 #[cfg(feature = "config-file")]
 mod file {
-    use super::{Entry, Settings, Value, read};
-    use crate::config::{SHARED, unknown};
+    use super::{Entry, Mistakes, Settings, Value, read};
+    use crate::config::{unknown, value::short};
     use std::{
         fs::{self, File},
         io::Read,
@@ -87,6 +87,8 @@ mod file {
     const MAX_BYTES: u64 = 1024 * 1024;
     /// The tables that a file may have.
     const SIDES: [&str; 2] = ["client", "server"];
+    /// The key that both sides have and that may stand above the tables.
+    const SHARED: &str = "registry";
 
     pub(super) fn open(path: &Path) -> Result<String, String> {
         // Looked at first: opening a pipe would wait for somebody to write.
@@ -107,28 +109,28 @@ mod file {
         text: &str,
         name: &str,
         config: &mut C,
-        mistakes: &mut Vec<String>,
+        mistakes: &mut Mistakes,
     ) {
-        let place = |at: usize| {
-            let line = 1 + text.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count();
+        let place = |at: &usize| {
+            let line = 1 + text.as_bytes().iter().take(*at).filter(|byte| **byte == b'\n').count();
             format!(" (line {line} of {name})")
         };
         let document = match DeTable::parse(text) {
             Ok(document) => document.into_inner(),
             Err(error) => {
-                let at = place(error.span().map_or(0, |span| span.start));
-                mistakes.push(format!("no TOML{at}: {}", error.message()));
+                let at = place(&error.span().map_or(0, |span| span.start));
+                mistakes.add(|| format!("no TOML{at}: {}", short(error.message())));
                 return;
             }
         };
         let (mut shared, mut own) = (Vec::new(), Vec::new());
         for (key, value) in document {
-            let at = place(key.span().start);
+            let at = key.span().start;
             let key = key.into_inner().into_owned();
             match value.into_inner() {
                 DeValue::Table(table) if key == C::SIDE => {
                     own.extend(table.into_iter().map(|(key, value)| Entry {
-                        place: place(key.span().start),
+                        place: key.span().start,
                         key: key.into_inner().into_owned(),
                         value: convert(value),
                     }));
@@ -139,14 +141,21 @@ mod file {
                     shared.push(Entry { key, value: convert_inner(value), place: at });
                 }
                 _ if SIDES.contains(&&*key) => {
-                    mistakes.push(format!("{key}{at} is no table: write [{key}]"));
+                    mistakes.add(|| format!("{key}{} is no table: write [{key}]", place(&at)));
                 }
-                _ => mistakes.push(unknown(&key, &at, &key, &[SIDES[0], SIDES[1], SHARED])),
+                _ if C::fields().iter().any(|field| field.key == key) => {
+                    let side = C::SIDE;
+                    mistakes.add(|| format!("{key}{}: write it below [{side}]", place(&at)));
+                }
+                _ => mistakes.add(|| {
+                    let known = [SIDES[0], SIDES[1], SHARED];
+                    unknown(&short(&key), &place(&at), &key, &known)
+                }),
             }
         }
         // What is said for one side holds over what is said for both.
         shared.append(&mut own);
-        read(config, &shared, mistakes);
+        read(config, &shared, place, mistakes);
     }
 
     fn convert(value: Spanned<DeValue<'_>>) -> Value {
@@ -177,7 +186,7 @@ mod file {
 
 #[cfg(not(feature = "config-file"))]
 mod file {
-    use super::Settings;
+    use super::{Mistakes, Settings};
     use std::path::Path;
 
     const WITHOUT: &str = "this program was built without TOML: turn on the feature `config-file` \
@@ -187,7 +196,7 @@ mod file {
         Err(WITHOUT.to_owned())
     }
 
-    pub(super) fn entries<C: Settings>(_: &str, name: &str, _: &mut C, mistakes: &mut Vec<String>) {
-        mistakes.push(format!("{name}: {WITHOUT}"));
+    pub(super) fn entries<C: Settings>(_: &str, name: &str, _: &mut C, mistakes: &mut Mistakes) {
+        mistakes.add(|| format!("{name}: {WITHOUT}"));
     }
 }
