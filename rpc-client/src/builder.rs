@@ -1,6 +1,8 @@
 //! The only way to make a client.
 
-use crate::{budget::RetryBudget, client::Client, config::Config, shared::Settings};
+use crate::{
+    budget::RetryBudget, client::Client, config::Config, endpoint::PoolSize, shared::Settings,
+};
 use rpc_core::{
     Balance, SetupError, defaults,
     discovery::{RegistrySource, SnapshotRegistry},
@@ -8,7 +10,7 @@ use rpc_core::{
     transport::Network,
     wire::Limits,
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 /// Describes a client; see [`Client::builder`].
@@ -140,6 +142,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Calls of one service that may wait at once because every connection to every endpoint of
+    /// it has as many calls in flight as its provider takes. Default 10,000; 0 lets none wait. A
+    /// call beyond it fails with `ResourceExhausted` and `NotSent`.
+    pub fn max_waiting(mut self, calls: u32) -> Self {
+        self.set.max_waiting = Some(calls);
+        self
+    }
+
+    /// The fewest and the most connections to one endpoint. Default `1..=8`; at least 1 and at
+    /// most 1,024. Calls share connections, and small calls share a single one best: more are made
+    /// when large bodies or very many calls keep those open busy, and closed when they were not
+    /// needed for a minute.
+    pub fn connections(mut self, range: RangeInclusive<u32>) -> Self {
+        self.set.connections_min = Some(*range.start());
+        self.set.connections_max = Some(*range.end());
+        self
+    }
+
+    /// Connections that an endpoint begins with, within [`connections`](Self::connections).
+    /// Default 1, or the fewest that there may be.
+    pub fn initial_connections(mut self, count: u32) -> Self {
+        self.set.initial_connections = Some(count);
+        self
+    }
+
     /// A directory in which the newest list of each service is kept, so that a client which starts
     /// while the registry is away finds its providers all the same. Default: none.
     ///
@@ -173,6 +200,7 @@ impl ClientBuilder {
             )
         })?;
         rpc_core::config::check(&config)?;
+        let pool = pool(&config)?;
         check_services(config.service_balance.keys())?;
         let max_message = config.max_message.unwrap_or(defaults::MAX_MESSAGE);
         let usual = RetryBudget::default();
@@ -181,6 +209,8 @@ impl ClientBuilder {
             per_second: config.retry_budget_per_second.unwrap_or(usual.per_second),
         };
         let settings = Settings {
+            pool,
+            max_waiting: config.max_waiting.unwrap_or(defaults::MAX_WAITING),
             retry_budget,
             balances: config.service_balance,
             warm_up: config.warm_up.unwrap_or(defaults::WARM_UP),
@@ -196,6 +226,27 @@ impl ClientBuilder {
         }
         Ok(Client::start(settings, self.network, registry, runtime))
     }
+}
+
+/// How many connections an endpoint has; what is said of that has to fit together.
+fn pool(config: &Config) -> Result<PoolSize, SetupError> {
+    // One that is said alone moves the other, if that was not said.
+    let max = config.connections_max.unwrap_or_else(|| {
+        config.connections_min.unwrap_or_default().max(defaults::CONNECTIONS_MAX)
+    });
+    let min = config.connections_min.unwrap_or(defaults::CONNECTIONS_MIN.min(max));
+    if min > max {
+        return Err(SetupError::new(format!(
+            "`connections_min` is {min} and `connections_max` is {max}; write the lower first"
+        )));
+    }
+    let initial = config.initial_connections.unwrap_or(defaults::CONNECTIONS_INITIAL.max(min));
+    if !(min..=max).contains(&initial) {
+        return Err(SetupError::new(format!(
+            "`initial_connections` is {initial}; it is within `connections`, {min} to {max}"
+        )));
+    }
+    Ok(PoolSize { initial, min, max })
 }
 
 /// A misspelled service would go unnoticed.
@@ -248,6 +299,18 @@ mod tests {
         // The builder's holds, and the other is not even looked at.
         let builder = Client::builder().registry("static://127.0.0.1:1").config(config);
         assert!(builder.build().await.is_ok());
+    }
+
+    #[test]
+    fn a_number_of_connections_that_is_said_alone_moves_the_others() {
+        let sizes = |text| {
+            let size = pool(&Config::parse(text, "x").unwrap()).unwrap();
+            (size.initial, size.min, size.max)
+        };
+        assert_eq!(sizes(""), (1, 1, 8));
+        assert_eq!(sizes("[client]\nconnections_min = 20\n"), (20, 20, 20));
+        assert_eq!(sizes("[client]\nconnections_max = 4\n"), (1, 1, 4));
+        assert_eq!(sizes("[client]\ninitial_connections = 3\n"), (3, 1, 8));
     }
 
     #[tokio::test]

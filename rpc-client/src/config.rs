@@ -9,6 +9,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// The longest time that can be asked for.
 const DAY: Duration = Duration::from_hours(24);
+/// The most connections to one endpoint that can be asked for.
+const MAX_CONNECTIONS: u32 = 1_024;
 /// How a strategy is written.
 const BALANCE: Named<Balance> = Named::new(
     "`random`, `weighted-random`, `round-robin`, `weighted-round-robin`, `consistent-hash`, \
@@ -62,6 +64,17 @@ rpc_core::settings! {
         /// Calls in flight at once, those that wait for an endpoint included.
         pub max_in_flight: Option<u32>
             = Count(1..=u32::MAX), defaults::MAX_IN_FLIGHT_PER_PROCESS;
+        /// Calls of one service that may wait at once because every connection is full.
+        pub max_waiting: Option<u32> = Count(0..=u32::MAX), defaults::MAX_WAITING;
+        /// The fewest connections to one endpoint.
+        pub connections_min: Option<u32>
+            = Count(1..=MAX_CONNECTIONS), defaults::CONNECTIONS_MIN;
+        /// The most connections to one endpoint.
+        pub connections_max: Option<u32>
+            = Count(1..=MAX_CONNECTIONS), defaults::CONNECTIONS_MAX;
+        /// Connections that an endpoint begins with, from the fewest to the most.
+        pub initial_connections: Option<u32>
+            = Count(1..=MAX_CONNECTIONS), defaults::CONNECTIONS_INITIAL;
         /// Directory in which the newest list of each service is kept for a start without the
         /// registry.
         pub snapshots: Option<PathBuf> = Path("directory");

@@ -19,6 +19,8 @@
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
 mod builder;
+mod explain;
+
 mod client;
 mod config;
 
@@ -34,6 +36,11 @@ mod shared;
 mod connection;
 mod timekeeper;
 
+mod queue;
+
+mod pressure;
+mod standing;
+
 mod stats;
 
 mod balance;
@@ -43,6 +50,9 @@ mod permits;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use config::Config;
+pub use endpoint::{EndpointReport, EndpointState};
+pub use explain::{Explanation, Knowledge};
+pub use pressure::Pressure;
 pub use rpc_core::{Balance, UnknownBalance};
 pub use stats::ClientStats;
 

@@ -283,13 +283,14 @@ mod file {
 
     #[test]
     fn no_text_brings_it_down() {
+        let many = (0..100_000).map(|n| format!("x{n}=1")).collect::<Vec<_>>().join("\n");
         for text in [
             "[".repeat(500_000),
             format!("client = {}1{}", "[".repeat(100_000), "]".repeat(100_000)),
             format!("client.{}x = 1", "a.".repeat(100_000)),
             format!("[client]\n{} = 1", "x".repeat(1_000_000)),
-            (0..100_000).map(|n| format!("x{n}=1\n")).collect(),
-            format!("[client]\n{}", (0..100_000).map(|n| format!("x{n}=1\n")).collect::<String>()),
+            many.clone(),
+            format!("[client]\n{many}"),
             format!("[client]\nregistry = 5\nlabels = \"{}\"", "é".repeat(300_000)),
         ] {
             let error = Config::parse(&text, "x").unwrap_err().to_string();
