@@ -17,6 +17,10 @@
 //! In reading order: `call` is the policy of one call, `verdict` the table of what is sent again,
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+
 mod builder;
 mod client;
 
