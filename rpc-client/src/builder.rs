@@ -1,11 +1,14 @@
 //! The only way to make a client.
 
-use crate::{client::Client, shared::Settings};
+use crate::{budget::RetryBudget, client::Client, shared::Settings};
 use rpc_core::{
-    Balance, SetupError, defaults, discovery::RegistrySource, service::contracts,
-    transport::Network, wire::Limits,
+    Balance, SetupError, defaults,
+    discovery::{RegistrySource, SnapshotRegistry},
+    service::contracts,
+    transport::Network,
+    wire::Limits,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
 /// Describes a client; see [`Client::builder`].
@@ -19,9 +22,14 @@ pub struct ClientBuilder {
     warm_up: Duration,
     timeout: Duration,
     retries: u32,
+    retry_budget: RetryBudget,
     max_message: u32,
     max_in_flight: u32,
+    snapshots: Option<PathBuf>,
 }
+
+/// What a retry budget gives each second at most.
+const MOST_PER_SECOND: u32 = 1_000_000;
 
 impl Client {
     /// A client with default settings, for providers that `registry` lists: a URL such as
@@ -51,8 +59,10 @@ impl ClientBuilder {
             warm_up: defaults::WARM_UP,
             timeout: defaults::CALL_TIMEOUT,
             retries: defaults::RETRIES,
+            retry_budget: RetryBudget::default(),
             max_message: defaults::MAX_MESSAGE,
             max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
+            snapshots: None,
         }
     }
 
@@ -104,9 +114,23 @@ impl ClientBuilder {
         self
     }
 
-    /// Further attempts of a call after its first, each at another endpoint. Default 2.
+    /// Further attempts of a call after its first, each at another endpoint. Default 2. Calls that
+    /// a handler makes for a request that is a retry itself have none.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// What all retries of the calls to one service may cost: so many for each call, 0.0 to 1.0,
+    /// and so many more each second, at most 1,000,000. Default 0.2 and 10; `retry_budget(0.0, 0)`
+    /// retries nothing.
+    ///
+    /// What is saved up for a lull is what ten seconds give, and what the calls of about the last
+    /// second do. Calls that were lost together with their provider may overdraw it. A call that
+    /// moves without having reached a provider costs nothing. When the budget is spent, a call
+    /// ends with the error of its last attempt; [`ClientStats`](crate::ClientStats) counts that.
+    pub fn retry_budget(mut self, share: f64, per_second: u32) -> Self {
+        self.retry_budget = RetryBudget { share, per_second };
         self
     }
 
@@ -120,6 +144,20 @@ impl ClientBuilder {
     /// least 1. A call beyond it fails with `ResourceExhausted` and `NotSent`.
     pub fn max_in_flight(mut self, calls: u32) -> Self {
         self.max_in_flight = calls;
+        self
+    }
+
+    /// A directory in which the newest list of each service is kept, so that a client which starts
+    /// while the registry is away finds its providers all the same. Default: none.
+    ///
+    /// It is made for this user alone if it is not there, and refused when others may write in it:
+    /// who can write a snapshot decides where calls go. Several processes may share it. An address
+    /// of a snapshot takes calls once the instance that was listed there answers; another instance
+    /// at that address takes them only when, after 1.2 s, nobody else does. The first list that
+    /// the registry gives replaces the snapshot's. Nothing is kept of `static://` and `memory://`.
+    /// See [`SnapshotRegistry`].
+    pub fn snapshots(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.snapshots = Some(directory.into());
         self
     }
 
@@ -142,6 +180,13 @@ impl ClientBuilder {
         if self.timeout.is_zero() {
             return Err(SetupError::new("`timeout` is zero; it is more than that"));
         }
+        let RetryBudget { share, per_second } = self.retry_budget;
+        if !(0.0..=1.0).contains(&share) || per_second > MOST_PER_SECOND {
+            return Err(SetupError::new(format!(
+                "`retry_budget` is {share} of the calls and {per_second} a second; it is 0 to 1 of \
+                 the calls and at most {MOST_PER_SECOND} a second"
+            )));
+        }
         let range = crate::MIN_MESSAGE..=crate::MAX_MESSAGE;
         if !range.contains(&self.max_message) {
             return Err(SetupError::new(format!(
@@ -161,10 +206,15 @@ impl ClientBuilder {
             balance: self.balance,
             timeout: self.timeout,
             retries: self.retries,
+            retry_budget: self.retry_budget,
             limits: Limits { max_message: self.max_message, ..Limits::default() },
             max_in_flight: self.max_in_flight,
         };
-        Ok(Client::start(settings, self.network, registry.open()?, runtime))
+        let mut registry = registry.open()?;
+        if let Some(directory) = self.snapshots {
+            registry = Arc::new(SnapshotRegistry::new(registry, directory)?);
+        }
+        Ok(Client::start(settings, self.network, registry, runtime))
     }
 }
 

@@ -1,7 +1,11 @@
 //! The policy of one call, in the order in which it is applied.
 //!
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
-//! endpoint, or back to the caller with what is known.
+//! endpoint, or back to the caller with what is known. `retry` is whether and when a call that may
+//! be retried is, `backoff` how long it waits before.
+
+mod backoff;
+mod retry;
 
 use crate::{
     balance::{self, Gauge, Lesson},
@@ -13,7 +17,7 @@ use crate::{
 };
 use rpc_core::{
     Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
-    Place, RawReply, RpcError,
+    Place, RawReply, RpcError, Trail,
     codec::Codec,
     transport::Body,
     wire::{Kind, Reason, put_metadata, read_error},
@@ -63,10 +67,21 @@ struct Progress {
     attempts: u32,
     /// Further attempts that are left to pay with.
     retries: u32,
+    /// Attempts that were paid for.
+    paid: u32,
     wish: Wish,
     /// Numbers of the connections that were tried.
     tried: Vec<u64>,
     last: Option<(Arc<Connection>, RpcError)>,
+    trail: Trail,
+}
+
+impl Progress {
+    /// An attempt that began at `self.now` has failed.
+    fn note(&mut self, connection: &Connection, error: &RpcError, now: Time) {
+        let (began, took) = (self.now.since(Time::of(self.start)), now.since(self.now));
+        self.trail.push(rpc_core::Attempt::new(connection.addr, error, began, took));
+    }
 }
 
 /// Longest time of a call: what a request can say. Longer ones are cut.
@@ -85,10 +100,12 @@ impl Route {
             deadline,
             now,
             attempts: 0,
-            retries: call.options.settings().retries.unwrap_or(self.shared.settings.retries),
+            retries: self.retries(&call),
+            paid: 0,
             wish: Wish { balance: self.balance(call.options), key: None },
             tried: Vec::new(),
             last: None,
+            trail: Trail::default(),
         };
         if deadline <= now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
@@ -107,6 +124,7 @@ impl Route {
             }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
+        self.cluster.budget.earn(now);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
@@ -133,6 +151,7 @@ impl Route {
                 }
                 Err(error) => error,
             };
+            progress.note(&connection, &error, now);
             let earlier = progress.last.as_ref().map(|(_, error)| error.outcome());
             let outcome = verdict::overall(earlier, error.outcome());
             let error = error.with_outcome(outcome);
@@ -145,12 +164,7 @@ impl Route {
                 Verdict::Move => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
-                Verdict::Retry
-                    if progress.retries > 0 && self.may_help(attempt.ended, &progress) =>
-                {
-                    progress.retries -= 1;
-                    counters.retries.fetch_add(1, Ordering::Relaxed);
-                }
+                Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
                 _ => return Err(place(&call, &progress, error)),
             }
         }
@@ -165,19 +179,17 @@ impl Route {
             .unwrap_or(self.shared.settings.timeout)
     }
 
+    /// Call over client over the default; none for what is a retry itself.
+    fn retries(&self, call: &Call<'_>) -> u32 {
+        if call.context.is_retry() {
+            return 0;
+        }
+        call.options.settings().retries.unwrap_or(self.shared.settings.retries)
+    }
+
     /// Call over service over client over the default.
     fn balance(&self, options: &CallOptions) -> Balance {
         options.settings().balance.unwrap_or(self.cluster.balance)
-    }
-
-    /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
-    /// back, one that answered with an error is not asked again.
-    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
-        matches!(ended, Ended::Unknown)
-            || matches!(
-                self.cluster.pick(progress.wish, &progress.tried),
-                Pick::Found(_) | Pick::Full(_)
-            )
     }
 
     /// A connection that has not been tried, waiting for one while that makes sense.
@@ -246,7 +258,6 @@ impl Route {
         if body.len() > self.shared.settings.limits.max_message as usize {
             return Some(too_large(body.len(), self.shared.settings.limits.max_message));
         }
-        let first = progress.attempts == 0;
         progress.attempts += 1;
         let request = Request {
             service: call.service.id,
@@ -254,7 +265,7 @@ impl Route {
             codec,
             trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
             metadata: &metadata.0,
-            retry: !first,
+            retry: progress.paid > 0 || call.context.is_retry(),
             now: progress.now,
             deadline: progress.deadline,
         };
@@ -319,14 +330,16 @@ impl Route {
 /// The error as the caller gets it: with the place of its call.
 fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
     let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
-    error.placed(Place {
-        service: call.service.registered,
-        method: call.method.name,
-        endpoint,
-        attempts: progress.attempts,
-        elapsed: progress.start.elapsed(),
-        outcome: None,
-    })
+    error
+        .placed(Place {
+            service: call.service.registered,
+            method: call.method.name,
+            endpoint,
+            attempts: progress.attempts,
+            elapsed: progress.start.elapsed(),
+            outcome: None,
+        })
+        .with_trail(progress.trail.clone())
 }
 
 impl Attempt {

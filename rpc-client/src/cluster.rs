@@ -5,11 +5,14 @@
 //! that has broken admits nothing, however new the list is.
 
 mod outlook;
+mod proof;
 
 pub(crate) use outlook::{Outlook, Past, outlook};
 
+use self::proof::Proof;
 use crate::{
     balance::{Field, Load, Member, Query},
+    budget::Budget,
     clock::Time,
     connection::{Connection, OnChange},
     endpoint::{Endpoint, Look},
@@ -18,7 +21,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use rpc_core::{
     Balance, defaults,
-    discovery::{Subscription, View},
+    discovery::{Source, Subscription, View},
 };
 use std::{
     collections::BTreeMap,
@@ -42,6 +45,8 @@ pub(crate) struct Cluster {
     pub(crate) balance: Balance,
     picks: ArcSwap<Picks>,
     turn: AtomicUsize,
+    /// What further attempts may cost.
+    pub(crate) budget: Budget,
     /// Changes with every published list.
     published: watch::Receiver<u64>,
     /// Over when the task that keeps the list is.
@@ -53,7 +58,8 @@ pub(crate) struct Cluster {
 pub(crate) struct Picks {
     /// Connections that take calls.
     ready: Line,
-    /// Connections whose providers have not greeted yet; used when there are no others.
+    /// Connections whose providers have not greeted yet, or are not those that were known; used
+    /// when there are no others.
     greeting: Line,
     /// What is known about the rest, for calls that find nothing.
     pub(crate) outlook: Outlook,
@@ -182,6 +188,7 @@ impl Cluster {
             balance: shared.settings.balance_of(service),
             picks: ArcSwap::from_pointee(picks),
             turn: AtomicUsize::new(fastrand::usize(..)),
+            budget: Budget::new(shared.settings.retry_budget, Time::now()),
             published,
             over: over.clone(),
         });
@@ -290,13 +297,18 @@ impl Task {
             }
             stays
         });
+        let doubtful = matches!(view.source, Source::Snapshot { .. });
         for addr in self.wanted(&view, now) {
             let instance = &view.instances[&addr];
             self.endpoints.entry(addr).or_insert_with(|| {
-                Endpoint::start(&self.shared, Arc::clone(instance), &self.changed)
+                let new = Endpoint::start(&self.shared, Arc::clone(instance), &self.changed);
+                if doubtful {
+                    new.doubt();
+                }
+                new
             });
         }
-        self.publish(&view);
+        self.publish(&view, now);
     }
 
     /// The addresses to dial: all of them, or as many of those that take calls as are dialled
@@ -321,13 +333,12 @@ impl Task {
         order.into_iter().take(count).map(|(_, addr)| addr).collect()
     }
 
-    fn publish(&mut self, view: &View) {
+    fn publish(&mut self, view: &View, now: Instant) {
         let Some(cluster) = self.cluster.upgrade() else { return };
         // Each endpoint is looked at once: a list and an outlook from different moments could
         // know of a connection in neither.
         let looks: Vec<_> = self.endpoints.iter().map(|(addr, e)| (*addr, e.look())).collect();
         let outlook = Outlook::of(view, &looks, &mut self.past);
-        let now = Instant::now();
         let review = now.duration_since(self.reviewed) >= REVIEW;
         if review {
             self.reviewed = now;
@@ -340,7 +351,11 @@ impl Task {
                 if review {
                     connection.gauge.review(connection.in_flight(), Time::of(now));
                 }
-                let line = if connection.is_greeted() { &mut ready } else { &mut greeting };
+                let line = match Proof::of(view, addr, connection.instance(), now) {
+                    Proof::Good if connection.is_greeted() => &mut ready,
+                    Proof::Good | Proof::Poor => &mut greeting,
+                    Proof::Awaited => continue,
+                };
                 // What an operator says holds.
                 let weight = view.weights.get(&addr).copied().unwrap_or(weight);
                 line.push((connection, Member { addr, weight, age: now.duration_since(since) }));

@@ -34,7 +34,7 @@ struct State {
     connection: Option<Arc<Connection>>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     left: Option<InstanceId>,
-    /// A connection to it was lost before.
+    /// A connection to it was lost before, or the address is doubted.
     served: bool,
     /// Since when there has been no usable connection.
     lost: Instant,
@@ -97,6 +97,11 @@ impl Endpoint {
             stop.run_until_cancelled_owned(keeper.run()).await;
         });
         endpoint
+    }
+
+    /// Nobody vouches for the address: a connection to it is used once its provider has greeted.
+    pub(crate) fn doubt(&self) {
+        lock(&self.state).served = true;
     }
 
     /// What can be done with it now.

@@ -15,6 +15,7 @@
 //! ```
 //!
 //! In reading order: `call` is the policy of one call, `verdict` the table of what is sent again,
+//! `budget` what that may cost,
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
 #[cfg(feature = "bench")]
@@ -24,6 +25,7 @@ pub mod bench;
 mod builder;
 mod client;
 
+mod budget;
 mod call;
 mod verdict;
 

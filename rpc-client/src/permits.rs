@@ -10,7 +10,7 @@ use std::{
 };
 
 /// As many threads as take places without being in one another's way; more share them.
-const SHARES: u32 = 8;
+pub(crate) const SHARES: u32 = 8;
 
 /// A number of places.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Drop for Permit<'_> {
 
 /// The share of the thread that runs here.
 #[inline]
-fn own() -> usize {
+pub(crate) fn own() -> usize {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };

@@ -1,6 +1,7 @@
 //! What the parts of one client share: its settings, its counts, its life.
 
 use crate::{
+    budget::RetryBudget,
     connection::Dialer,
     permits::{Permit, Permits},
     stats::{ClientStats, Counters},
@@ -8,6 +9,7 @@ use crate::{
 };
 use rpc_core::{Balance, Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use tokio::runtime::Handle;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -24,6 +26,7 @@ pub(crate) struct Settings {
     /// Of calls that name none.
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
+    pub(crate) retry_budget: RetryBudget,
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
     pub(crate) max_in_flight: u32,
@@ -45,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) dialer: Arc<Dialer>,
     /// Triggered when the client's [`Life`] is over.
     pub(crate) end: CancellationToken,
+    /// The one that the client was built in.
+    pub(crate) runtime: Handle,
     in_flight: Permits,
 }
 
@@ -74,12 +79,17 @@ impl Shared {
         dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
         let life = Life { registry, _end: end.clone().drop_guard() };
         let in_flight = Permits::new(settings.max_in_flight);
-        let shared = Self { settings, dialer, end, in_flight };
+        let shared = Self { settings, dialer, end, runtime: Handle::current(), in_flight };
         (Arc::new(shared), Arc::new(life))
     }
 
     pub(crate) fn stats(&self) -> ClientStats {
-        self.dialer.counters.read(self.in_flight.taken())
+        self.dialer.counters.read(self.in_flight())
+    }
+
+    /// Calls that have begun and not ended.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.taken()
     }
 
     /// Counts a call among those in flight.

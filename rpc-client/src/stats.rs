@@ -8,6 +8,7 @@ pub(crate) struct Counters {
     pub(crate) dials: AtomicU64,
     pub(crate) moves: AtomicU64,
     pub(crate) retries: AtomicU64,
+    pub(crate) retries_refused: AtomicU64,
     pub(crate) late_replies: AtomicU64,
 }
 
@@ -23,6 +24,8 @@ pub struct ClientStats {
     pub moves: u64,
     /// Attempts that were paid for as retries.
     pub retries: u64,
+    /// Retries that the budget had nothing left for.
+    pub retries_refused: u64,
     /// Replies that came after their callers had gone, and were dropped.
     pub late_replies: u64,
 }
@@ -34,6 +37,7 @@ impl Counters {
             dials: self.dials.load(Ordering::Relaxed),
             moves: self.moves.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
+            retries_refused: self.retries_refused.load(Ordering::Relaxed),
             late_replies: self.late_replies.load(Ordering::Relaxed),
         }
     }

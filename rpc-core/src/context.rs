@@ -20,7 +20,7 @@ use tokio::{task::JoinHandle, time::Instant};
 /// The call that the running handler serves.
 ///
 /// Deadline, trace and the metadata marked to propagate flow into the calls that the handler
-/// makes, without an argument anywhere. A generated client reads the context when a method is
+/// makes, without an argument anywhere; calls made for a retried request are not retried again. A generated client reads the context when a method is
 /// called, not when its future is first polled. Use [`spawn`] to keep it across a spawned task.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext(Option<Arc<Known>>);
@@ -33,6 +33,7 @@ struct Known {
     deadline: Option<Instant>,
     trace: Option<TraceId>,
     metadata: Option<Arc<[MetadataEntry]>>,
+    retry: bool,
     fault: AtomicBool,
 }
 
@@ -61,6 +62,16 @@ impl CallContext {
     /// The trace that the call belongs to, if the caller named one.
     pub fn trace_id(&self) -> Option<TraceId> {
         self.0.as_ref()?.trace
+    }
+
+    /// Whether this request is a further attempt of a call that may have reached a provider before,
+    /// or was made on behalf of one.
+    ///
+    /// Calls that the handler makes are then not sent again themselves, except those that cannot
+    /// have reached a provider, and not hedged: otherwise each hop would multiply the attempts of
+    /// the one before it.
+    pub fn is_retry(&self) -> bool {
+        self.0.as_ref().is_some_and(|known| known.retry)
     }
 
     /// Says that the error this handler is about to return is this instance's own fault, so that
@@ -97,8 +108,9 @@ impl CallContext {
         deadline: Option<Instant>,
         trace: Option<TraceId>,
         metadata: Option<Arc<[MetadataEntry]>>,
+        retry: bool,
     ) -> Self {
-        Self::default().renewed(peer, deadline, trace, metadata)
+        Self::default().renewed(peer, deadline, trace, metadata, retry)
     }
 
     /// The same in the memory of this context, if nobody else has kept it. For the server.
@@ -110,9 +122,10 @@ impl CallContext {
         deadline: Option<Instant>,
         trace: Option<TraceId>,
         metadata: Option<Arc<[MetadataEntry]>>,
+        retry: bool,
     ) -> Self {
         let fault = AtomicBool::new(false);
-        let known = Known { peer: Some(peer), deadline, trace, metadata, fault };
+        let known = Known { peer: Some(peer), deadline, trace, metadata, retry, fault };
         match self.0.as_mut().and_then(Arc::get_mut) {
             Some(memory) => *memory = known,
             None => self.0 = Some(Arc::new(known)),

@@ -18,6 +18,14 @@ defaults! {
     CALL_TIMEOUT: Duration = Duration::from_secs(10);
     /// Attempts after the first, each at another endpoint.
     RETRIES: u32 = 2;
+    /// Retries that each call to a service adds to its budget.
+    RETRY_SHARE: f64 = 0.2;
+    /// Retries that each second adds to it.
+    RETRIES_PER_SECOND: u32 = 10;
+    /// Longest pause before the first retry; it doubles, and half of it is random.
+    BACKOFF_MIN: Duration = Duration::from_millis(10);
+    /// Longest pause before a retry.
+    BACKOFF_MAX: Duration = Duration::from_millis(200);
     /// Largest message, in bytes.
     MAX_MESSAGE: u32 = 4 * 1024 * 1024;
     /// Largest piece of a message in one frame, in bytes.
@@ -76,6 +84,14 @@ defaults! {
     ENDPOINT_GRACE: Duration = Duration::from_secs(5);
     /// A call fails at once when a live registry has listed no instance for this long.
     EMPTY_GRACE: Duration = Duration::from_secs(2);
+    /// A client that starts uses the list of its snapshot when the registry was not read by then.
+    SNAPSHOT_AFTER: Duration = Duration::from_millis(200);
+    /// The snapshot of a service is written at most this often.
+    SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+    /// Most instances in a snapshot.
+    SNAPSHOT_INSTANCES: usize = 10_000;
+    /// Most bytes of a snapshot's file.
+    SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
     /// Instances of a service that are dialled ahead of need.
     MAX_DIALLED: usize = 64;
     /// A new instance gets less than its share for this long, where another is older.

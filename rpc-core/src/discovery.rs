@@ -12,6 +12,7 @@ mod fixed;
 mod instance;
 mod memory;
 mod names;
+mod snapshot;
 mod source;
 #[cfg(feature = "zookeeper")]
 pub mod zookeeper;
@@ -21,6 +22,7 @@ pub use fixed::FixedRegistry;
 pub use instance::{Instance, InstanceId};
 pub use memory::MemoryRegistry;
 pub use names::{check_service_name, check_version};
+pub use snapshot::SnapshotRegistry;
 pub use source::RegistrySource;
 
 use crate::future::BoxFuture;
@@ -28,6 +30,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::DropGuard;
@@ -54,6 +57,13 @@ pub trait Watch: Send + Sync + 'static {
     /// Starts following a service (`name` or `name@version`). Returns at once; the view begins
     /// with [`Source::Connecting`]. Called within a tokio runtime.
     fn watch(&self, service: &str) -> Subscription;
+
+    /// What tells this registry from every other, the same in each process that uses it: for
+    /// example `zookeeper://h1:2181,h2:2181/rpc`. Lists are remembered under it, see
+    /// [`SnapshotRegistry`]. Default `None`: its lists are not worth remembering.
+    fn identity(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Both halves, as a server or a client is given them.
@@ -118,6 +128,17 @@ pub enum Source {
         since: Instant,
         /// The last failure, empty when there was none.
         reason: Arc<str>,
+    },
+    /// The registry has not been read since the start; the list is one that was kept in a file,
+    /// see [`SnapshotRegistry`]. An address on it may belong to another process by now: it is to
+    /// be used once whoever answers there has said that it is the instance on the list.
+    Snapshot {
+        /// Since when the registry is awaited.
+        since: Instant,
+        /// The last failure, empty when there was none.
+        reason: Arc<str>,
+        /// How old the list was at `since`.
+        age: Duration,
     },
     /// The list is kept current.
     Live {

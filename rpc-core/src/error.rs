@@ -2,9 +2,11 @@
 
 mod code;
 mod place;
+mod trail;
 
 pub use code::{Outcome, RpcCode};
 pub use place::{Place, decoding_at};
+pub use trail::{Attempt, Trail};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -39,6 +41,7 @@ struct Inner {
     remote: Option<Outcome>,
     /// The call of the handler that failed, when the handler passed its error on.
     deeper: String,
+    trail: Trail,
 }
 
 impl RpcError {
@@ -55,6 +58,7 @@ impl RpcError {
             outcome: Outcome::Ran,
             remote: None,
             deeper: String::new(),
+            trail: Trail::default(),
         }))
     }
 
@@ -106,6 +110,21 @@ impl RpcError {
     /// For a remote error: the outcome it had where it arose. `None` for a local one.
     pub fn remote_outcome(&self) -> Option<Outcome> {
         self.0.remote
+    }
+
+    /// The attempts of the call in the order in which they ended, the last eight of them at most;
+    /// [`attempts`](Self::attempts) counts all. It stays in the process that made the call: an error
+    /// that was deserialized has none.
+    pub fn trail(&self) -> &[Attempt] {
+        &self.0.trail.attempts
+    }
+
+    /// The same error with the attempts that led to it. For the client.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_trail(mut self, trail: Trail) -> Self {
+        Arc::make_mut(&mut self.0).trail = trail;
+        self
     }
 
     /// The same error with the place and the fate of the call that met it. For the client.
@@ -169,7 +188,7 @@ impl fmt::Display for RpcError {
             let plural = if e.attempts == 1 { "" } else { "s" };
             write!(f, " ({} attempt{plural}, {:.1?}, {})", e.attempts, e.elapsed, e.outcome)?;
         }
-        Ok(())
+        e.trail.fmt(f)
     }
 }
 
@@ -237,6 +256,7 @@ impl<'de> Deserialize<'de> for RpcError {
             outcome: Outcome::Ran,
             remote: Some(Outcome::from_wire(form.outcome)),
             deeper: String::new(),
+            trail: Trail::default(),
         };
         if inner.service.is_empty() {
             place::fill(|place| {

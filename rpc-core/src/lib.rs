@@ -47,9 +47,9 @@ mod memory;
 
 pub use balance::{Balance, UnknownBalance};
 pub use context::{CallContext, spawn};
-pub use error::{Outcome, Result, RpcCode, RpcError};
+pub use error::{Attempt, Outcome, Result, RpcCode, RpcError};
 #[doc(hidden)]
-pub use error::{Place, decoding_at};
+pub use error::{Place, Trail, decoding_at};
 pub use future::BoxFuture;
 pub use invoke::{Answer, Call, EncodeArgs, Invoke, Reply as RawReply};
 pub use options::{CallOptions, MetadataEntry};

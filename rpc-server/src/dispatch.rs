@@ -50,6 +50,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) id: u64,
     pub(crate) codec: Codec,
     pub(crate) head: RequestHead,
+    /// It says that it is a retry.
+    pub(crate) retry: bool,
     pub(crate) metadata: &'a [u8],
     /// Bytes of the body, which may not be there yet.
     pub(crate) size: usize,
@@ -64,6 +66,7 @@ pub(crate) struct Admitted {
     deadline: Instant,
     trace: Option<TraceId>,
     metadata: Option<Arc<[MetadataEntry]>>,
+    retry: bool,
     /// When its body was there, and its place within the limits of its method, if there are any.
     at: Instant,
     place: Option<Place>,
@@ -111,8 +114,9 @@ impl Dispatcher {
         let route = self.route(arrival.head)?;
         let deadline = self.deadline(arrival).map_err(|refusal| refusal.of(route))?;
         let call = CallRef { id: arrival.id, codec: arrival.codec, route };
-        let (trace, at) = (arrival.head.trace, arrival.at);
-        let admitted = Admitted { call, deadline, trace, metadata, at, place: None, permit: None };
+        let (trace, retry, at) = (arrival.head.trace, arrival.retry, arrival.at);
+        let (place, permit) = (None, None);
+        let admitted = Admitted { call, deadline, trace, metadata, retry, at, place, permit };
         // The place is taken when the body is there: one that is slow to come keeps nobody out.
         self.limits(&admitted, |gates| gates.check(deadline - arrival.at))?;
         Ok(admitted)
@@ -309,6 +313,7 @@ impl Dispatcher {
             Some(admitted.deadline),
             admitted.trace,
             admitted.metadata.clone(),
+            admitted.retry,
         );
         Handler::new(admitted.call.route, body, admitted.call.codec, context)
     }

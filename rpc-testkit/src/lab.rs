@@ -64,11 +64,14 @@ mod thread;
 pub use script::{Event, Script};
 pub use tally::Tally;
 
-use crate::load::{Load, Turn};
+use crate::{
+    load::{Load, Turn},
+    sim::Path,
+};
 use real::Real;
 use rpc_client::{Client, ClientBuilder};
 use rpc_core::RpcError;
-use rpc_server::ServerBuilder;
+use rpc_server::{ServerBuilder, ServerStats};
 use simulated::Simulated;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -102,6 +105,7 @@ enum Kind {
 pub struct LabBuilder {
     choice: Choice,
     session: Duration,
+    path: Path,
 }
 
 #[derive(Debug, Clone)]
@@ -114,13 +118,13 @@ impl Lab {
     /// A simulated laboratory. `seed` decides what is random: delays, what a reset destroys, how
     /// reads and writes are cut, and what the client and the server draw.
     pub fn simulated(seed: u64) -> LabBuilder {
-        LabBuilder { choice: Choice::Simulated(seed), session: Duration::from_secs(2) }
+        LabBuilder::new(Choice::Simulated(seed))
     }
 
     /// A real laboratory for the test called `test`. It needs ZooKeeper, see
     /// [`zookeeper`](crate::zookeeper); the test is left out, and says so, where there is none.
     pub fn real(test: &str) -> LabBuilder {
-        LabBuilder { choice: Choice::Real(test.to_owned()), session: Duration::from_secs(2) }
+        LabBuilder::new(Choice::Real(test.to_owned()))
     }
 
     /// Whether time is simulated.
@@ -181,6 +185,18 @@ impl Lab {
         }
     }
 
+    /// What a provider has counted; `None` while it does not run. Waits while it starts.
+    ///
+    /// # Panics
+    ///
+    /// If there is no provider with this number.
+    pub async fn stats(&mut self, provider: usize) -> Option<ServerStats> {
+        match &mut self.kind {
+            Kind::Simulated(lab) => lab.stats(provider).await,
+            Kind::Real(lab) => lab.stats(provider).await,
+        }
+    }
+
     /// Makes a client; `build` changes what it likes, but for the registry.
     ///
     /// # Panics
@@ -238,6 +254,17 @@ impl Lab {
 }
 
 impl LabBuilder {
+    fn new(choice: Choice) -> Self {
+        Self { choice, session: Duration::from_secs(2), path: Path::default() }
+    }
+
+    /// What lies between clients and providers when nothing else has happened. Only for the
+    /// simulated kind; for real it is loopback.
+    pub fn path(mut self, path: Path) -> Self {
+        self.path = path;
+        self
+    }
+
     /// The session timeout of providers at the registry. Default 2 s, in both kinds.
     pub fn session(mut self, session: Duration) -> Self {
         self.session = session;
@@ -271,7 +298,9 @@ impl LabBuilder {
         };
         runtime.block_on(async {
             let kind = match self.choice {
-                Choice::Simulated(seed) => Kind::Simulated(Simulated::new(seed, self.session)),
+                Choice::Simulated(seed) => {
+                    Kind::Simulated(Simulated::new(seed, self.session, self.path))
+                }
                 Choice::Real(test) => Kind::Real(Real::begin(&test, self.session).await?),
             };
             Some(scenario(Lab { kind, tally: Tally::default(), loads: 0 }).await)

@@ -22,10 +22,15 @@ impl Load {
     }
 
     /// Under peak EWMA: latency times the above. An endpoint of which nothing is known costs
-    /// nothing while no call is in flight to it, and a second for each that is: it is tried, but
-    /// not with everything at once (as in Finagle).
+    /// nothing while it is idle and reports no load, and a second for each call in flight: it is
+    /// tried, but not with everything at once (as in Finagle), and not if all that is known of it
+    /// is that it has enough.
     pub(super) fn time(self) -> f64 {
-        if self.latency == 0.0 { count(self.active) * UNKNOWN } else { self.latency * self.calls() }
+        if self.latency == 0.0 {
+            (self.calls() - 1.0) * UNKNOWN
+        } else {
+            self.latency * self.calls()
+        }
     }
 
     /// 1 ÷ (1 − reported load): the time spent in a queue of that utilisation, relative to an idle
@@ -62,5 +67,6 @@ mod tests {
     fn an_unknown_endpoint_is_tried_with_one_call() {
         assert!(load(0, 0.0, 0).time() < load(0, 0.001, 0).time());
         assert!(load(1, 0.0, 0).time() > load(500, 1.0, 0).time());
+        assert!(load(0, 0.0, 255).time() > load(500, 1.0, 0).time(), "it has refused a call");
     }
 }

@@ -5,7 +5,7 @@ use rpc_core::{
     defaults,
     discovery::{Source, View},
 };
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// What is known of a service beside the endpoints that take calls.
@@ -88,6 +88,17 @@ impl Outlook {
                 let why = if reason.is_empty() { "no answer yet" } else { reason };
                 format!("{place} could not be read for {:.1} s: {why}", ago(*since))
             }
+            Source::Snapshot { since, reason, age } => {
+                let why = if reason.is_empty() { "no answer yet" } else { reason };
+                let old = *age + now.saturating_duration_since(*since);
+                format!(
+                    "{place} could not be read for {:.1} s: {why}; a snapshot that was taken {} \
+                     before lists {}",
+                    ago(*since),
+                    rough(old),
+                    instances(self.listed)
+                )
+            }
             Source::Live { .. } if self.listed == 0 => {
                 format!("{place} lists no instance; is a provider running?")
             }
@@ -112,6 +123,16 @@ fn instances(count: usize) -> String {
     if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") }
 }
 
+/// A time of any length, as people say it.
+fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// Until when a call that finds no endpoint should wait for one; `None`: not at all. Pure.
 ///
 /// It waits while the registry cannot be read, while a silent endpoint may come back, and for a
@@ -119,7 +140,7 @@ fn instances(count: usize) -> String {
 pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
     let forever = now + defaults::PROBATION;
     let until = match &outlook.source {
-        Source::Connecting { .. } | Source::Stale { .. } => forever,
+        Source::Connecting { .. } | Source::Snapshot { .. } | Source::Stale { .. } => forever,
         Source::Live { .. } if outlook.silent => forever,
         Source::Live { since } => {
             let empty = outlook.empty.map(|empty| empty.max(*since) + defaults::EMPTY_GRACE);
@@ -133,7 +154,6 @@ pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn at(source: Source, listed: usize, lost: Option<Instant>) -> Outlook {
         let now = Instant::now();
@@ -165,5 +185,23 @@ mod tests {
         let much_later = now + Duration::from_secs(3);
         assert_eq!(outlook(&at(live(then), 1, Some(then)), much_later), None, "lost 6 s ago");
         assert_eq!(outlook(&at(live(then), 1, None), now), None, "all of them disabled");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_told_with_its_age_and_waited_for_like_an_unread_registry() {
+        let since = Instant::now();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let now = Instant::now();
+        let (reason, age) = (Arc::from("refused"), Duration::from_mins(5));
+        let known = at(Source::Snapshot { since, reason, age }, 2, None);
+        assert!(outlook(&known, now).is_some());
+        let text = known.describe(now);
+        assert_eq!(
+            text,
+            "/rpc/x could not be read for 3.0 s: refused; a snapshot that was taken 5 min before \
+             lists 2 instances"
+        );
+        let said = [7, 300, 7_300, 200_000].map(|s| rough(Duration::from_secs(s)));
+        assert_eq!(said, ["7 s", "5 min", "2 h", "2 days"]);
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 #![allow(unreachable_pub, reason = "there is nobody to reach them")]
 
+mod balance;
 mod endpoints;
 mod large;
 mod moving;

@@ -35,7 +35,6 @@ pub fn check_version(version: &str) -> Result<(), SetupError> {
 }
 
 /// Checks what a service is registered under: `name` or `name@version`.
-#[cfg(any(feature = "zookeeper", test))]
 pub(super) fn check_registered_name(service: &str) -> Result<(), SetupError> {
     match service.split_once('@') {
         Some((name, version)) => check_service_name(name).and_then(|()| check_version(version)),

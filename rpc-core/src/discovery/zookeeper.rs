@@ -80,10 +80,32 @@ impl Watch for ZookeeperRegistry {
     fn watch(&self, service: &str) -> Subscription {
         watch::spawn(self.hub(), &self.target, service)
     }
+
+    /// The URL with its hosts in order and without the session: neither changes what is listed.
+    fn identity(&self) -> Option<String> {
+        let mut hosts: Vec<_> = self.target.hosts.iter().map(|h| h.to_ascii_lowercase()).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        Some(format!("zookeeper://{}{}", hosts.join(","), self.target.root))
+    }
 }
 
 impl fmt::Debug for ZookeeperRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZookeeperRegistry").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_mean_the_same_are_one_registry() {
+        let identity = |url: &str| ZookeeperRegistry::new(url).unwrap().identity().unwrap();
+        let one = identity("zookeeper://zk-2,ZK-1:2181,zk-1/rpc/?session=2s");
+        assert_eq!(one, "zookeeper://zk-1:2181,zk-2:2181/rpc");
+        assert_eq!(one, identity("zookeeper://zk-1,zk-2"));
+        assert_ne!(one, identity("zookeeper://zk-1,zk-2/eu"));
     }
 }

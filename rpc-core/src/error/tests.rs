@@ -85,3 +85,48 @@ fn an_error_that_a_handler_passed_on_names_both_calls() {
          10.0.0.5:1 (1 attempt, 2.0ms, it ran)"
     );
 }
+
+#[test]
+fn the_trail_tells_what_came_before_and_stays_here() {
+    let at = |n| SocketAddr::from(([10, 0, 0, n], 9000));
+    let ms = Duration::from_millis;
+    let mut trail = Trail::default();
+    let reset = RpcError::unavailable("connection reset").with_outcome(Outcome::Unknown);
+    trail.push(Attempt::new(at(1), &reset, ms(0), ms(2)));
+    let told = RpcError::unavailable("told to fail");
+    trail.push(Attempt::new(at(2), &told, ms(2), ms(5)));
+    trail.ended_because("there is no money");
+    let e = told
+        .placed(Place {
+            service: "demo.Users",
+            method: "find",
+            endpoint: Some(at(2)),
+            attempts: 2,
+            elapsed: ms(7),
+            outcome: None,
+        })
+        .with_trail(trail);
+    assert_eq!(
+        e.to_string(),
+        "demo.Users.find on 10.0.0.2:9000: unavailable: told to fail (2 attempts, 7.0ms, it ran); not \
+         tried again: there is no money; before that 10.0.0.1:9000: unavailable: connection reset \
+         (2.0ms, it may have run)"
+    );
+    let [first, second] = e.trail() else { panic!("{e}") };
+    assert_eq!((first.endpoint, first.outcome), (at(1), Outcome::Unknown));
+    assert_eq!((second.began, second.took), (ms(2), ms(5)));
+    let away: RpcError = rmp_serde::from_slice(&rmp_serde::to_vec(&e).unwrap()).unwrap();
+    assert!(away.trail().is_empty());
+}
+
+#[test]
+fn a_trail_keeps_the_last_eight() {
+    let mut trail = Trail::default();
+    for n in 0..20 {
+        let at = SocketAddr::from(([10, 0, 0, n], 9000));
+        trail.push(Attempt::new(at, &RpcError::internal("x"), Duration::ZERO, Duration::ZERO));
+    }
+    let e = RpcError::internal("x").with_trail(trail);
+    let kept: Vec<_> = e.trail().iter().map(|a| a.endpoint.to_string()).collect();
+    assert_eq!((kept.len(), &*kept[0], &*kept[7]), (8, "10.0.0.12:9000", "10.0.0.19:9000"));
+}

@@ -3,14 +3,16 @@
 //! A sender appends whole frames under a short lock; whoever finds the outbox without an owner
 //! owns it and must see to it that it is written: at once, or after letting others add theirs, or
 //! by leaving it to the flusher task. What the socket refuses always goes to the flusher.
-//! Measured against a writer task, a queue
-//! and others: this costs a fraction of a system call per frame when many send, and no task hop
-//! when one does.
+//! Measured against a writer task, a queue and others: this costs a fraction of a system call per
+//! frame when many send, and no task hop when one does.
+
+mod lead;
 
 mod direct;
 
 use super::{Socket, lock};
 use crate::{defaults, wire::set_skipped};
+use lead::Lead;
 use std::{
     io,
     sync::{
@@ -24,10 +26,6 @@ use tokio::sync::Notify;
 const ROOM: usize = 512 * 1024;
 /// A buffer that has grown beyond this is not kept.
 const KEPT: usize = 1024 * 1024;
-/// How often a leader lets others go first.
-const YIELDS: u32 = 4;
-/// A leader that writes at once, because waiting gathered nothing, waits again this often.
-const TRY_AGAIN: u32 = 64;
 
 /// The bytes to send, and who writes them.
 #[derive(Debug)]
@@ -55,19 +53,10 @@ struct State {
     spare: Vec<u8>,
     /// Somebody is bound to write.
     owned: bool,
-    /// The number of the leader that lets others go first; 0 when there is none.
-    leader: u64,
-    /// How many there have been.
-    leaders: u64,
-    /// The leader that [`Outbox::relieve`] has seen.
-    seen: u64,
+    lead: Lead,
     phase: Phase,
     /// Frames appended since the last write began.
     frames: u32,
-    /// How often letting others go first may fail to pay before a leader stops doing it.
-    patience: u32,
-    /// How often a leader has not tried since.
-    skipped: u32,
     /// The socket has refused a write for good.
     failed: bool,
 }
@@ -110,7 +99,7 @@ impl Outbox {
     /// An empty outbox.
     pub fn new() -> Self {
         Self {
-            state: Mutex::new(State { patience: YIELDS, ..State::default() }),
+            state: Mutex::default(),
             writing: Mutex::new(false),
             appended: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -285,79 +274,6 @@ impl Outbox {
     pub fn write_or_leave(&self, stream: &Socket) {
         // After an error the reader sees the end of the connection and does the rest.
         if !matches!(self.write(stream), Ok(true)) {
-            self.flush.notify_one();
-        }
-    }
-
-    /// The owner's duty when others are about to send too: lets them go first while that pays,
-    /// then writes for all.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
-    /// outbox up until [`relieve`](Self::relieve).
-    pub async fn lead(&self, stream: &Socket) {
-        struct Leader<'a>(&'a Outbox, u64);
-        impl Drop for Leader<'_> {
-            fn drop(&mut self) {
-                if self.0.end_lead(self.1) {
-                    self.0.flush.notify_one();
-                }
-            }
-        }
-        let Some(number) = self.begin_lead() else { return self.write_or_leave(stream) };
-        let _leader = Leader(self, number);
-        let mut before = 0;
-        for _ in 0..YIELDS {
-            tokio::task::yield_now().await;
-            let now = lock(&self.state).buffer.len();
-            if now == before || now >= ROOM {
-                break;
-            }
-            before = now;
-        }
-        if self.end_lead(number) {
-            self.write_or_leave(stream);
-        }
-    }
-
-    /// The number of a new leader, or `None` when letting others go first has gathered nothing
-    /// lately. Then, because the others compute rather than send, it is tried again now and then.
-    fn begin_lead(&self) -> Option<u64> {
-        let mut state = lock(&self.state);
-        if state.patience > 0 {
-            state.leaders += 1;
-            state.leader = state.leaders;
-            return Some(state.leader);
-        }
-        state.skipped += 1;
-        if state.skipped == TRY_AGAIN {
-            (state.patience, state.skipped) = (1, 0);
-        }
-        None
-    }
-
-    /// Ends the lead of this leader; false when it had none any more. Then the outbox is not its
-    /// to write.
-    fn end_lead(&self, number: u64) -> bool {
-        let mut state = lock(&self.state);
-        if state.leader != number {
-            return false;
-        }
-        state.leader = 0;
-        state.patience = if state.frames > 1 { YIELDS } else { state.patience.saturating_sub(1) };
-        true
-    }
-
-    /// Takes the outbox from a leader that was there at the last look already, and leaves it to
-    /// the flusher. A leader belongs to a caller's future, which its owner may have put aside
-    /// without dropping it; nobody else's calls may wait for that. To be called now and then.
-    pub fn relieve(&self) {
-        let mut state = lock(&self.state);
-        let leader = state.leader;
-        if leader != 0 && leader == std::mem::replace(&mut state.seen, leader) {
-            state.leader = 0;
-            drop(state);
             self.flush.notify_one();
         }
     }

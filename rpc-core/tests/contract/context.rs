@@ -58,7 +58,7 @@ impl Invoke for Recorder {
 
 fn handler_of(tenant: &str) -> CallContext {
     let entry = MetadataEntry { key: "tenant".into(), value: tenant.into(), propagates: true };
-    CallContext::of_request(loopback::endpoint(), None, None, Some(Arc::new([entry])))
+    CallContext::of_request(loopback::endpoint(), None, None, Some(Arc::new([entry])), false)
 }
 
 #[tokio::test]

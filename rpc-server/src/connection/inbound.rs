@@ -274,7 +274,8 @@ impl Inbound {
         if size > defaults::SMALL_BODY as usize {
             return Err(ProtocolError("a large body that does not come in pieces"));
         }
-        let arrival = Arrival { id: header.id, codec, head, metadata, size, at: now };
+        let (id, retry) = (header.id, header.flags & flag::RETRY != 0);
+        let arrival = Arrival { id, codec, head, retry, metadata, size, at: now };
         if let Some(admitted) = self.admit(&arrival)? {
             self.run(admitted, Body::copy_of(payload), now, cx);
         }
@@ -301,7 +302,8 @@ impl Inbound {
         let admitted = match understood(header) {
             Ok(codec) => {
                 let size = total as usize;
-                self.admit(&Arrival { id, codec, head, metadata, size, at: now })?
+                let retry = header.flags & flag::RETRY != 0;
+                self.admit(&Arrival { id, codec, head, retry, metadata, size, at: now })?
             }
             Err(refusal) => {
                 self.refuse(id, refusal);

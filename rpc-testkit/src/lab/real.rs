@@ -6,12 +6,15 @@ use crate::{
     zookeeper::{self, ZooKeeper},
 };
 use rpc_client::{Client, ClientBuilder};
+use rpc_core::SetupError;
+use rpc_server::ServerStats;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 use tokio::{
     sync::oneshot,
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 use zookeeper_client as zk;
@@ -35,7 +38,9 @@ struct Provider {
     data: ChaosProxy,
     registry: ChaosProxy,
     thread: Option<ProviderThread>,
-    leaving: Option<oneshot::Receiver<()>>,
+    /// On its way out, with what tells its end; and on its way back.
+    leaving: Option<(ProviderThread, oneshot::Receiver<()>)>,
+    starting: Option<JoinHandle<Result<ProviderThread, SetupError>>>,
     cut: bool,
 }
 
@@ -50,6 +55,11 @@ impl Real {
         self.providers[number].data.addr()
     }
 
+    pub(super) async fn stats(&mut self, number: usize) -> Option<ServerStats> {
+        self.settle(number).await;
+        self.providers[number].thread.as_ref()?.stats().await
+    }
+
     pub(super) async fn add(&mut self, build: Build) -> usize {
         let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, must(zookeeper::free_port())));
         let hosts: SocketAddr = must(self.zookeeper.hosts().parse());
@@ -60,10 +70,12 @@ impl Real {
             registry: must(ChaosProxy::start(hosts).await),
             thread: None,
             leaving: None,
+            starting: None,
             cut: false,
         });
         let number = self.providers.len() - 1;
-        self.start(number).await;
+        self.start(number);
+        self.settle(number).await;
         number
     }
 
@@ -75,14 +87,27 @@ impl Real {
         Client::builder().registry(self.url(&self.zookeeper.hosts()))
     }
 
-    async fn start(&mut self, number: usize) {
+    /// Begins to start it, once it has left.
+    fn start(&mut self, number: usize) {
         let url = self.url(&self.providers[number].registry.addr().to_string());
         let provider = &mut self.providers[number];
         let (bind, advertise) = (provider.bind, provider.data.addr());
         let build = provider.build.clone();
-        match ProviderThread::start(build, bind, advertise, url).await {
-            Ok(thread) => provider.thread = Some(thread),
-            Err(error) => panic!("provider {number} of the laboratory: {error}"),
+        let leaving = provider.leaving.take();
+        provider.starting = Some(tokio::spawn(async move {
+            if let Some((thread, left)) = leaving {
+                let _ = left.await;
+                drop(thread);
+            }
+            ProviderThread::start(build, bind, advertise, url).await
+        }));
+    }
+
+    /// Waits until a provider that starts has started.
+    async fn settle(&mut self, number: usize) {
+        let provider = &mut self.providers[number];
+        if let Some(starting) = provider.starting.take() {
+            provider.thread = Some(must(must(starting.await)));
         }
     }
 
@@ -111,6 +136,7 @@ impl Real {
             Event::Heal(number) => self.providers[number].data.heal().await,
             Event::Reset(number) => self.providers[number].data.reset_all(),
             Event::Pause(number) => {
+                self.settle(number).await;
                 if let Some(thread) = &mut self.providers[number].thread {
                     thread.pause().await;
                 }
@@ -122,9 +148,11 @@ impl Real {
             }
             Event::Kill(number) => self.kill(number).await,
             Event::Stop(number) => {
+                self.settle(number).await;
                 let provider = &mut self.providers[number];
-                if let (Some(thread), None) = (&provider.thread, &provider.leaving) {
-                    provider.leaving = Some(thread.leave().await);
+                if let Some(thread) = provider.thread.take() {
+                    let left = thread.leave().await;
+                    provider.leaving = Some((thread, left));
                 }
             }
             Event::Restart(number) => self.restart(number).await,
@@ -152,22 +180,21 @@ impl Real {
         provider.data.reset_all();
         provider.thread = None;
         provider.leaving = None;
+        if let Some(starting) = provider.starting.take() {
+            starting.abort();
+        }
         // What it held open there must not be heard of later.
         provider.registry.reset_all();
     }
 
     async fn restart(&mut self, number: usize) {
         let provider = &mut self.providers[number];
-        if let Some(leaving) = provider.leaving.take() {
-            let _ = leaving.await;
-            provider.thread = None;
-        }
-        if provider.thread.is_some() {
+        if provider.thread.is_some() || provider.starting.is_some() {
             return;
         }
         provider.registry.set_blackhole(provider.cut);
         provider.data.refuse(false).await;
-        self.start(number).await;
+        self.start(number);
     }
 
     /// Cuts the provider off until ZooKeeper has ended its session.

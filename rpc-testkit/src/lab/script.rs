@@ -44,9 +44,10 @@ pub enum Event {
     /// The provider's process dies, as after SIGKILL: its session stays for a while.
     Kill(usize),
     /// The provider leaves in order: withdraws, tells its clients, lets running calls end. Happens
-    /// in the background; a [`Restart`](Self::Restart) waits for its end.
+    /// in the background.
     Stop(usize),
-    /// A provider that was killed or stopped starts again at its address.
+    /// A provider that was killed or stopped starts again at its address, in the background, once
+    /// it has left.
     Restart(usize),
 }
 

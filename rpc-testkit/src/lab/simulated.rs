@@ -3,7 +3,8 @@
 use super::{Build, Event};
 use crate::sim::{Path, SimNet, SimRegistry};
 use rpc_client::{Client, ClientBuilder};
-use rpc_server::Server;
+use rpc_core::SetupError;
+use rpc_server::{Server, ServerStats};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -18,6 +19,7 @@ pub(super) struct Simulated {
     registry: SimRegistry,
     providers: Vec<Provider>,
     clients: Vec<IpAddr>,
+    usual: Path,
 }
 
 struct Provider {
@@ -26,7 +28,9 @@ struct Provider {
     /// How often it was started: each time it is another process.
     starts: u32,
     server: Option<Server>,
+    /// On its way out; and on its way back.
     leaving: Option<JoinHandle<()>>,
+    starting: Option<JoinHandle<Result<Server, SetupError>>>,
     /// The ways from clients and to them.
     paths: [Path; 2],
     cut: bool,
@@ -34,17 +38,23 @@ struct Provider {
 }
 
 impl Simulated {
-    pub(super) fn new(seed: u64, session: Duration) -> Self {
+    pub(super) fn new(seed: u64, session: Duration, usual: Path) -> Self {
         Self {
             net: SimNet::new(seed),
             registry: SimRegistry::new(seed, session),
             providers: Vec::new(),
             clients: Vec::new(),
+            usual,
         }
     }
 
     pub(super) fn addr(&self, number: usize) -> SocketAddr {
         self.providers[number].addr
+    }
+
+    pub(super) async fn stats(&mut self, number: usize) -> Option<ServerStats> {
+        self.settle(number).await;
+        self.providers[number].server.as_ref().map(Server::stats)
     }
 
     pub(super) async fn add(&mut self, build: Build) -> usize {
@@ -56,11 +66,13 @@ impl Simulated {
             starts: 0,
             server: None,
             leaving: None,
-            paths: [Path::default(); 2],
+            starting: None,
+            paths: [self.usual; 2],
             cut: false,
             paused: false,
         });
-        self.start(number).await;
+        self.start(number);
+        self.settle(number).await;
         number
     }
 
@@ -76,7 +88,8 @@ impl Simulated {
             .network(self.net.host(ip.into()).network())
     }
 
-    async fn start(&mut self, number: usize) {
+    /// Begins to start it, once it has left.
+    fn start(&mut self, number: usize) {
         let provider = &mut self.providers[number];
         provider.starts += 1;
         let described = Server::builder()
@@ -84,8 +97,22 @@ impl Simulated {
             .network(self.net.host(provider.addr.ip()).network())
             .registry(self.registry.handle(&provider.process(number)));
         self.registry.cut(&provider.process(number), provider.cut);
-        match (provider.build)(described).start().await {
-            Ok(server) => provider.server = Some(server),
+        let (described, leaving) = ((provider.build)(described), provider.leaving.take());
+        provider.starting = Some(tokio::spawn(async move {
+            if let Some(leaving) = leaving {
+                let _ = leaving.await;
+            }
+            described.start().await
+        }));
+    }
+
+    /// Waits until a provider that starts has started.
+    async fn settle(&mut self, number: usize) {
+        let provider = &mut self.providers[number];
+        let Some(starting) = provider.starting.take() else { return };
+        match starting.await {
+            Ok(Ok(server)) => provider.server = Some(server),
+            Ok(Err(error)) => panic!("provider {number} of the laboratory: {error}"),
             Err(error) => panic!("provider {number} of the laboratory: {error}"),
         }
     }
@@ -119,19 +146,26 @@ impl Simulated {
             Event::Refuse(number) => self.net.refuse(self.addr(number), true),
             Event::Heal(number) => {
                 self.net.refuse(self.addr(number), false);
-                self.change(number, |path| *path = Path::default());
+                let usual = self.usual;
+                self.change(number, |path| *path = usual);
             }
             Event::Reset(number) => self.net.reset(self.addr(number).ip()),
             Event::Pause(number) => self.pause(number, true),
             Event::Resume(number) => self.pause(number, false),
             Event::Kill(number) => self.kill(number),
             Event::Stop(number) => {
+                self.settle(number).await;
                 let provider = &mut self.providers[number];
                 if let Some(server) = provider.server.take() {
                     provider.leaving = Some(tokio::spawn(async move { server.shutdown().await }));
                 }
             }
-            Event::Restart(number) => self.restart(number).await,
+            Event::Restart(number) => {
+                let provider = &self.providers[number];
+                if provider.server.is_none() && provider.starting.is_none() {
+                    self.start(number);
+                }
+            }
         }
     }
 
@@ -158,15 +192,8 @@ impl Simulated {
         if let Some(leaving) = provider.leaving.take() {
             leaving.abort();
         }
-    }
-
-    async fn restart(&mut self, number: usize) {
-        let provider = &mut self.providers[number];
-        if let Some(leaving) = provider.leaving.take() {
-            let _ = leaving.await;
-        }
-        if provider.server.is_none() {
-            self.start(number).await;
+        if let Some(starting) = provider.starting.take() {
+            starting.abort();
         }
     }
 

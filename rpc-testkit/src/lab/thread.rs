@@ -2,7 +2,7 @@
 
 use super::Build;
 use rpc_core::SetupError;
-use rpc_server::Server;
+use rpc_server::{Server, ServerStats};
 use std::{
     net::SocketAddr,
     sync::mpsc::{Receiver, Sender, channel},
@@ -26,6 +26,7 @@ pub(super) struct ProviderThread {
 enum Command {
     /// Stands still until the other half is dropped.
     Still(Receiver<()>),
+    Stats(oneshot::Sender<ServerStats>),
     /// Leaves in order, and tells.
     Leave(oneshot::Sender<()>),
 }
@@ -82,6 +83,13 @@ impl ProviderThread {
         self.still = None;
     }
 
+    /// What it has counted; `None` when it has ended. Waits while it stands still.
+    pub(super) async fn stats(&self) -> Option<ServerStats> {
+        let (tell, told) = oneshot::channel();
+        self.commands.send(Command::Stats(tell)).await.ok()?;
+        told.await.ok()
+    }
+
     /// Lets it leave in order; the receiver is told at its end.
     pub(super) async fn leave(&self) -> oneshot::Receiver<()> {
         let (tell, left) = oneshot::channel();
@@ -97,9 +105,17 @@ async fn serve(server: Server, mut commands: mpsc::Receiver<Command>) {
             Command::Still(resumed) => {
                 let _ = resumed.recv();
             }
+            Command::Stats(tell) => {
+                let _ = tell.send(server.stats());
+            }
             Command::Leave(tell) => {
-                server.shutdown().await;
-                let _ = tell.send(());
+                tokio::select! {
+                    () = server.shutdown() => {
+                        let _ = tell.send(());
+                    }
+                    // Killed meanwhile.
+                    _ = commands.recv() => {}
+                }
                 return;
             }
         }

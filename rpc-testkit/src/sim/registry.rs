@@ -280,7 +280,7 @@ fn update(view: &mut View, read: Result<Instances, (Instant, &'static str)>) -> 
             }
             view.instances = Arc::new(instances);
         }
-        (Err((_, why)), Source::Connecting { since, .. }) => {
+        (Err((_, why)), Source::Connecting { since, .. } | Source::Snapshot { since, .. }) => {
             view.source = Source::Connecting { since: *since, reason: why.into() };
         }
         (Err(_), Source::Stale { .. }) => return false,

@@ -56,6 +56,42 @@ async fn cut_off(cut: impl Fn(&ChaosProxy, bool)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn n4_a_provider_that_is_slow_keeps_few_calls_until_it_is_quick_again() {
+    let scene = Scene::new().await;
+    let [one, two, three] = scene.three(NONE).await;
+    let proxy = ChaosProxy::start(one.addr).await.unwrap();
+    let url = format!("static://{},{},{}", proxy.addr(), two.addr, three.addr);
+    let client = Client::connect(url).await.unwrap();
+    until_reached(&client, 3).await;
+    let load = load(&client, 5);
+    let slow = one.process.pid();
+    // In per cent, of the calls that end while so many do.
+    let share = async |count: u64| {
+        let before = scene.journal.read().unwrap();
+        load.more(count).await;
+        let after = scene.journal.read().unwrap();
+        let new = after.iter().filter(|(key, _)| !before.contains_key(*key));
+        let by: Vec<_> = new.flat_map(|(_, runs)| runs).map(|run| run.process).collect();
+        by.iter().filter(|process| **process == slow).count() * 100 / by.len()
+    };
+    load.more(400).await;
+    for latency in [100, 1_000] {
+        proxy.set_latency(Duration::from_millis(latency / 2));
+        load.more(1_200).await;
+        let kept = share(800).await;
+        assert!(kept <= 15, "{kept} % of the calls go to a provider {latency} ms away");
+    }
+    proxy.set_latency(Duration::ZERO);
+    // Some seconds later it has its third again.
+    load.more(4_000).await;
+    let kept = share(800).await;
+    assert!(kept >= 20, "{kept} % of the calls go to a provider that is quick again");
+    let calls = load.finish().await;
+    calls.none_failed();
+    scene.check(&calls, DEADLINE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn n6_a_slow_line_holds_up_only_its_own_calls_and_fills_no_memory() {
     let scene = Scene::new().await;
     let provider = scene.provider(NONE).await;

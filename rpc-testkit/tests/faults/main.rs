@@ -21,6 +21,7 @@ mod overload;
 mod process;
 mod registry;
 mod sessions;
+mod snapshot;
 
 /// What the processes that other tests start run; nothing by itself.
 #[test]

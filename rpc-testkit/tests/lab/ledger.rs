@@ -117,20 +117,17 @@ pub(crate) fn load_with(
     })
 }
 
-/// What holds in every scenario as long as one provider can answer: nothing idempotent failed;
-/// the rest says `Unknown` if it failed; nothing ran twice that must not, or though it was said
-/// not to have run; every call ended in time. How many of the rest failed.
+/// What holds in every scenario as long as one provider can answer: what failed says `Unknown` if it failed; nothing ran twice that must not, or though it was said
+/// not to have run; every call ended in time, give or take `slack`. How many failed.
 #[track_caller]
-pub(crate) fn check(lab: &Lab, calls: &Calls) -> usize {
-    let slack = if lab.is_simulated() { Duration::from_millis(10) } else { Duration::from_secs(1) };
+pub(crate) fn check(lab: &Lab, calls: &Calls, slack: Duration) -> usize {
     calls.agree_with(&lab.tally().executions(), DEADLINE + slack);
     for call in &calls.0 {
         let took = call.ended - call.began;
         assert!(took <= DEADLINE + slack, "{} took {took:?}: {:?}", call.key, call.result);
     }
     let failed = calls.failed();
-    for (call, error) in &failed {
-        assert!(!call.idempotent, "{}", calls.failures());
+    for (_, error) in &failed {
         assert_eq!(error.outcome(), Outcome::Unknown, "{}", calls.failures());
     }
     failed.len()

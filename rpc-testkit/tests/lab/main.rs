@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attempts;
 mod ledger;
 mod random;
 mod scenarios;
+mod seeds;

@@ -65,7 +65,9 @@ async fn failed(lab: &mut Lab, providers: usize, hold: u32, script: Script) -> u
     lab.play(script).await;
     let calls = load.finish().await;
     assert!(calls.0.len() >= 100, "only {} calls", calls.0.len());
-    check(lab, &calls)
+    let slack = if lab.is_simulated() { ms(10) } else { secs(1) };
+    assert!(calls.failed().iter().all(|(call, _)| !call.idempotent), "{}", calls.failures());
+    check(lab, &calls, slack)
 }
 
 async fn session_expired(mut lab: Lab) {

@@ -173,7 +173,8 @@ impl Sink for ServiceSink<'_> {
                 {
                     return false;
                 }
-                Source::Connecting { since, .. } => {
+                // A snapshot stands before this registry, not in it.
+                Source::Connecting { since, .. } | Source::Snapshot { since, .. } => {
                     Source::Connecting { since: *since, reason: reason.into() }
                 }
                 Source::Stale { since, .. } => {

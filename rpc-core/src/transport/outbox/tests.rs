@@ -19,7 +19,7 @@ async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
     assert!(poll(leader.as_mut()).is_pending());
     assert!(!outbox.append(|out| out.push(2)).unwrap().owner);
     outbox.relieve();
-    assert_eq!(outbox.state.lock().unwrap().leader, 1, "it gets the time between two looks");
+    assert_eq!(outbox.leader(), 1, "it gets the time between two looks");
     outbox.relieve();
     let flusher = outbox.flusher(&near);
     tokio::select! {

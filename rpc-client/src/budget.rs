@@ -1,0 +1,137 @@
+//! What further attempts of the calls of one service may cost.
+//!
+//! The algorithm is that of Finagle's retry budget: calls earn tokens, retries spend them. It is
+//! kept for each service of a client by itself: a service that fails spends what its own callers
+//! have earned, and neither the retries of its neighbours nor what their success has saved up.
+//!
+//! A call that succeeds adds one to a counter of its thread. Everything else is worked out when somebody asks.
+
+mod bucket;
+mod count;
+
+pub(crate) use bucket::Inflow;
+
+use crate::clock::Time;
+use bucket::Bucket;
+use count::Count;
+use rpc_core::{defaults, transport::lock};
+use std::sync::Mutex;
+
+/// Seconds whose tokens are kept while nobody takes any.
+const KEPT_SECONDS: f64 = 10.0;
+
+/// The tokens are settled at every call of a thread whose number ends in so many zero bits, so that a burst
+/// after an idle hour is not taken for calls that came evenly during that hour.
+const SETTLE_BITS: u32 = 10;
+
+/// The budget of one service.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Calls that have begun.
+    calls: Count,
+    retries: Mutex<Bucket>,
+    /// Nothing is ever paid for.
+    none: bool,
+}
+
+/// What an attempt that wants to be paid for follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// A provider's answer.
+    Answer,
+    /// The loss of a provider, which concerns all the calls that it had at once, and no later
+    /// ones. So many calls are in flight.
+    Loss { in_flight: u32 },
+}
+
+/// The share of calls, and the number a second, that may be retried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct RetryBudget {
+    pub(crate) share: f64,
+    pub(crate) per_second: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self { share: defaults::RETRY_SHARE, per_second: defaults::RETRIES_PER_SECOND }
+    }
+}
+
+impl Budget {
+    pub(crate) fn new(retries: RetryBudget, now: Time) -> Self {
+        let per_second = f64::from(retries.per_second);
+        let kept = per_second * KEPT_SECONDS;
+        let inflow = Inflow { share: retries.share, per_second, kept };
+        Self {
+            calls: Count::default(),
+            retries: Mutex::new(Bucket::new(inflow, kept, now)),
+            none: retries.share == 0.0 && retries.per_second == 0,
+        }
+    }
+
+    /// Counts a call that begins.
+    #[inline]
+    pub(crate) fn earn(&self, now: Time) {
+        let number = self.calls.add();
+        if number.trailing_zeros() >= SETTLE_BITS {
+            self.settle(now);
+        }
+    }
+
+    #[cold]
+    fn settle(&self, now: Time) {
+        lock(&self.retries).settle(self.calls.sum(), now);
+    }
+
+    /// Pays for a retry; `false`: there is no money left.
+    ///
+    /// After a loss it may be owed, by as many calls as are in flight: they are at most the ones
+    /// that were lost together. They cost nobody more than the provider that is gone did, and
+    /// what is owed is paid back before a retry after an answer is paid for again.
+    pub(crate) fn pay_retry(&self, after: After, now: Time) -> bool {
+        let debt = match after {
+            After::Answer => 0,
+            After::Loss { in_flight } => in_flight,
+        };
+        let calls = self.calls.sum();
+        !self.none && lock(&self.retries).take(calls, now, debt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_nanos(ms * 1_000_000)
+    }
+
+    #[test]
+    fn calls_that_were_lost_together_are_all_paid_for_and_later_answers_pay_it_back() {
+        let budget = Budget::new(RetryBudget::default(), at(0));
+        (0..1_000).for_each(|_| budget.earn(at(0)));
+        let lost = After::Loss { in_flight: 1_000 };
+        assert!((0..1_000).all(|_| budget.pay_retry(lost, at(0))));
+        assert!(!budget.pay_retry(After::Answer, at(0)));
+        // 700 are owed: 3,500 calls pay them back.
+        (0..3_500).for_each(|_| budget.earn(at(0)));
+        assert!(!budget.pay_retry(After::Answer, at(0)));
+        (0..50).for_each(|_| budget.earn(at(0)));
+        assert!(budget.pay_retry(After::Answer, at(0)));
+    }
+
+    #[test]
+    fn a_burst_after_an_idle_hour_earns_its_share() {
+        let budget = Budget::new(RetryBudget { share: 0.2, per_second: 0 }, at(0));
+        (0..20_000).for_each(|_| budget.earn(at(3_600_000)));
+        let paid = (0..20_000).filter(|_| budget.pay_retry(After::Answer, at(3_600_000))).count();
+        assert!((3_790..=4_000).contains(&paid), "{paid}");
+    }
+
+    #[test]
+    fn a_budget_of_nothing_pays_nothing_not_even_after_a_loss() {
+        let budget = Budget::new(RetryBudget { share: 0.0, per_second: 0 }, at(0));
+        budget.earn(at(0));
+        assert!(!budget.pay_retry(After::Loss { in_flight: 100 }, at(10_000)));
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether a call that may be retried is, and when.
+
+use super::{Progress, Route, backoff};
+use crate::{budget::After, clock::Time, cluster::Pick, verdict::Ended};
+use std::sync::atomic::Ordering;
+use tokio::time::Instant;
+
+impl Route {
+    /// Decides about an attempt that may be paid for, pays, and waits until it is time for it.
+    /// `false`: the call ends with what it has.
+    pub(super) async fn retry(&self, ended: Ended, progress: &mut Progress) -> bool {
+        if progress.retries == 0 || !self.may_help(ended, progress) {
+            return false;
+        }
+        let pause = backoff::pause(ended, progress.paid, fastrand::f64());
+        let until = progress.now + pause;
+        if until >= progress.deadline {
+            progress.trail.ended_because("not enough time is left");
+            return false;
+        }
+        if !self.pay_retry(ended, progress) {
+            return false;
+        }
+        if !pause.is_zero() {
+            let sleep = {
+                // The caller may be polled outside of every runtime.
+                let _runtime = self.shared.runtime.enter();
+                tokio::time::sleep_until(until.instant())
+            };
+            sleep.await;
+            progress.now = Time::of(Instant::now());
+        }
+        true
+    }
+
+    /// Pays for a further attempt, and counts it.
+    fn pay_retry(&self, ended: Ended, progress: &mut Progress) -> bool {
+        let after = match ended {
+            Ended::Unknown => After::Loss { in_flight: self.shared.in_flight() },
+            _ => After::Answer,
+        };
+        let counters = &self.shared.dialer.counters;
+        if !self.cluster.budget.pay_retry(after, progress.now) {
+            counters.retries_refused.fetch_add(1, Ordering::Relaxed);
+            progress.trail.ended_because("the retry budget of the service is spent");
+            return false;
+        }
+        progress.retries -= 1;
+        progress.paid += 1;
+        counters.retries.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
+    /// back, one that answered with an error is not asked again.
+    fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
+        matches!(ended, Ended::Unknown)
+            || matches!(
+                self.cluster.pick(progress.wish, &progress.tried),
+                Pick::Found(_) | Pick::Full(_)
+            )
+    }
+}

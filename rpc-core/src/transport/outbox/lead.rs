@@ -1,0 +1,179 @@
+//! Leading: a sender that writes for others first lets them add their frames, while that pays.
+//!
+//! To give way is to go behind all that is runnable. Among callers that only send, a microsecond
+//! each, that gathers their frames in one write, which costs as much as several of them. Beside
+//! tasks that compute, it holds up what is there already, and gathers little.
+
+use super::{Outbox, ROOM, Socket, lock};
+use std::time::Duration;
+use tokio::{task::yield_now, time::Instant};
+
+/// How often a leader lets others go first.
+const YIELDS: u32 = 4;
+/// What a frame that was gathered may have cost in time: about what a write of its own does.
+const FRAME: Duration = Duration::from_micros(20);
+/// Leaders that write at once, after giving way has not paid, before one tries again: at first,
+/// and at most. The number doubles each time that it still does not pay.
+const AT_ONCE: u32 = 64;
+const AT_ONCE_MOST: u32 = 8192;
+
+/// Who leads, and whether it pays.
+#[derive(Debug, Default)]
+pub(super) struct Lead {
+    /// The number of the one that gives way at the moment; 0 when there is none.
+    leader: u64,
+    /// How many there have been.
+    leaders: u64,
+    /// The one that [`Outbox::relieve`] has seen.
+    seen: u64,
+    /// How often in a row it has not paid.
+    lost: u32,
+    /// How many more write at once before it is tried again, and how many do the next time.
+    at_once: u32,
+    next: u32,
+}
+
+impl Lead {
+    /// The number of a new leader, or `None` when it is to write at once.
+    fn begin(&mut self) -> Option<u64> {
+        if self.at_once > 0 {
+            self.at_once -= 1;
+            return None;
+        }
+        self.leaders += 1;
+        self.leader = self.leaders;
+        Some(self.leader)
+    }
+
+    /// Ends the lead of this leader, which has gathered so many frames with its own in this time;
+    /// false when it had none any more. Then the outbox is not its to write.
+    fn end(&mut self, number: u64, frames: u32, took: Duration) -> bool {
+        if self.leader != number {
+            return false;
+        }
+        self.leader = 0;
+        if frames > 1 && took <= FRAME * frames {
+            (self.lost, self.next) = (0, AT_ONCE);
+            return true;
+        }
+        // That nobody else had anything to send may be chance; time that was lost is not.
+        self.lost += if took <= FRAME * frames { 1 } else { YIELDS };
+        if self.lost >= YIELDS {
+            self.at_once = self.next.max(AT_ONCE);
+            self.next = (self.at_once * 2).min(AT_ONCE_MOST);
+            // One try decides whether it is worth it again.
+            self.lost = YIELDS - 1;
+        }
+        true
+    }
+}
+
+impl Outbox {
+    /// The owner's duty when others are about to send too: lets them go first while that pays,
+    /// then writes for all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
+    /// outbox up until [`relieve`](Self::relieve).
+    pub async fn lead(&self, socket: &Socket) {
+        struct Leader<'a> {
+            outbox: &'a Outbox,
+            number: u64,
+            began: Instant,
+        }
+        impl Leader<'_> {
+            fn end(&self) -> bool {
+                let mut state = lock(&self.outbox.state);
+                let frames = state.frames;
+                state.lead.end(self.number, frames, self.began.elapsed())
+            }
+        }
+        impl Drop for Leader<'_> {
+            fn drop(&mut self) {
+                if self.end() {
+                    self.outbox.leave();
+                }
+            }
+        }
+        let Some(number) = lock(&self.state).lead.begin() else {
+            return self.write_or_leave(socket);
+        };
+        let leader = Leader { outbox: self, number, began: Instant::now() };
+        let mut before = 0;
+        for _ in 0..YIELDS {
+            yield_now().await;
+            let now = lock(&self.state).buffer.len();
+            if now == before || now >= ROOM {
+                break;
+            }
+            before = now;
+        }
+        if leader.end() {
+            self.write_or_leave(socket);
+        }
+    }
+
+    /// Takes the outbox from a leader that was there at the last look already, and leaves it to
+    /// the flusher. A leader belongs to a caller's future, which its owner may have put aside
+    /// without dropping it; nobody else's calls may wait for that. To be called now and then.
+    pub fn relieve(&self) {
+        let mut state = lock(&self.state);
+        let leader = state.lead.leader;
+        if leader != 0 && leader == std::mem::replace(&mut state.lead.seen, leader) {
+            state.lead.leader = 0;
+            drop(state);
+            self.leave();
+        }
+    }
+
+    /// The number of the leader; 0 when there is none.
+    #[cfg(test)]
+    pub(super) fn leader(&self) -> u64 {
+        lock(&self.state).lead.leader
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_micros(10);
+
+    /// How many leaders of `count` give way, when each gathers so many frames in this time.
+    fn giving_way(lead: &mut Lead, count: u32, frames: u32, took: Duration) -> u32 {
+        let mut gave_way = 0;
+        for _ in 0..count {
+            if let Some(number) = lead.begin() {
+                gave_way += 1;
+                assert!(lead.end(number, frames, took));
+            }
+        }
+        gave_way
+    }
+
+    #[test]
+    fn leaders_give_way_as_long_as_that_gathers_frames_at_their_price() {
+        let lead = &mut Lead::default();
+        assert_eq!(giving_way(lead, 1000, 64, FRAME * 64), 1000);
+        assert_eq!(giving_way(lead, 3, 1, SHORT), 3, "alone a few times: by chance");
+        assert_eq!(giving_way(lead, 1000, 2, SHORT), 1000);
+    }
+
+    #[test]
+    fn beside_tasks_that_compute_they_write_at_once_and_try_ever_less_often() {
+        let lead = &mut Lead::default();
+        let dear = Duration::from_millis(3);
+        assert_eq!(giving_way(lead, 65, 16, dear), 1, "the first has learned it");
+        assert_eq!(giving_way(lead, 100_000, 16, dear), 18);
+        assert!(giving_way(lead, AT_ONCE_MOST + 1, 16, SHORT) > 0);
+        assert_eq!(giving_way(lead, 1000, 16, SHORT), 1000, "one that pays is enough");
+    }
+
+    #[test]
+    fn leaders_that_are_alone_write_at_once_after_a_while() {
+        let lead = &mut Lead::default();
+        assert_eq!(giving_way(lead, 64 + 4, 1, SHORT), 4);
+        assert_eq!(giving_way(lead, 1, 1, SHORT), 1);
+    }
+}
