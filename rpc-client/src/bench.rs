@@ -10,7 +10,10 @@ use crate::{
 use rpc_core::Balance;
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,7 +28,7 @@ pub struct Choice {
 
 #[derive(Debug)]
 struct Endpoints {
-    gauges: Vec<Box<(AtomicUsize, Gauge)>>,
+    gauges: Vec<Arc<(AtomicUsize, Gauge)>>,
     turn: AtomicUsize,
 }
 
@@ -60,7 +63,7 @@ impl Choice {
             let gauge = Gauge::default();
             let took = Duration::from_micros(100 + u64::from(index % 7));
             gauge.learn(Lesson::Answered, Time::from_nanos(0), Time::from_nanos(0) + took);
-            Box::new((AtomicUsize::new(index as usize % 3), gauge))
+            Arc::new((AtomicUsize::new(index as usize % 3), gauge))
         };
         let members: Vec<_> = (0..count).map(member).collect();
         let field = Field::new(&members, Duration::from_secs(10), None);

@@ -140,9 +140,9 @@ fn encoded(codec: Codec) -> Result<Vec<u8>, Failure> {
 
 /// As the server has it, without its connection.
 fn handle(count: usize) -> Result<(), Failure> {
-    let registered = registrations().into_iter();
+    let mut registered = registrations().into_iter();
     let ours = |r: &&'static Registration| r.meta().id == CostClient::SERVICE.id;
-    let registration = registered.filter(ours).next().ok_or("it is not registered")?;
+    let registration = registered.find(ours).ok_or("it is not registered")?;
     let instance: Arc<dyn Any + Send + Sync> = Arc::new(Adding);
     let service: Arc<dyn BoundService> = registration.bind(instance).ok_or("it does not fit")?;
     let methods = service.meta().methods;

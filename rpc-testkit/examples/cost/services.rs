@@ -21,10 +21,11 @@ impl<const N: usize> Other<N> {
 }
 
 const fn name(number: usize) -> [u8; 13] {
+    const DIGITS: &[u8; 10] = b"0123456789";
     let mut name = *b"cost.Other000";
-    name[10] = b'0' + (number / 100 % 10) as u8;
-    name[11] = b'0' + (number / 10 % 10) as u8;
-    name[12] = b'0' + (number % 10) as u8;
+    name[10] = DIGITS[number / 100 % 10];
+    name[11] = DIGITS[number / 10 % 10];
+    name[12] = DIGITS[number % 10];
     name
 }
 
