@@ -61,7 +61,7 @@ async fn calls_end_at_their_deadlines_and_the_table_knows_the_next() {
 
 #[tokio::test]
 async fn a_large_table_rests_after_it_was_looked_through() {
-    const CALLS: u32 = 20_000;
+    const CALLS: u32 = 60_000;
     let connection = connection().await;
     let slots = &connection.slots;
     let mut waiting: Vec<_> = (1..=CALLS).map(|n| admit(&connection, at(u64::from(n)))).collect();
