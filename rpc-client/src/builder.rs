@@ -1,6 +1,6 @@
 //! The only way to make a client.
 
-use crate::{budget::RetryBudget, client::Client, shared::Settings};
+use crate::{budget::RetryBudget, client::Client, endpoint::PoolSize, shared::Settings};
 use rpc_core::{
     Balance, SetupError, defaults,
     discovery::{RegistrySource, SnapshotRegistry},
@@ -8,8 +8,11 @@ use rpc_core::{
     transport::Network,
     wire::Limits,
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
+
+/// The most connections to one endpoint that can be asked for.
+const MAX_CONNECTIONS: u32 = 1_024;
 
 /// Describes a client; see [`Client::builder`].
 #[derive(Debug)]
@@ -25,6 +28,9 @@ pub struct ClientBuilder {
     retry_budget: RetryBudget,
     max_message: u32,
     max_in_flight: u32,
+    max_waiting: u32,
+    connections: RangeInclusive<u32>,
+    initial_connections: Option<u32>,
     snapshots: Option<PathBuf>,
 }
 
@@ -62,6 +68,9 @@ impl ClientBuilder {
             retry_budget: RetryBudget::default(),
             max_message: defaults::MAX_MESSAGE,
             max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
+            max_waiting: defaults::MAX_WAITING,
+            connections: defaults::CONNECTIONS_MIN..=defaults::CONNECTIONS_MAX,
+            initial_connections: None,
             snapshots: None,
         }
     }
@@ -147,6 +156,47 @@ impl ClientBuilder {
         self
     }
 
+    /// Calls of one service that may wait at once because every connection to every endpoint of
+    /// it has as many calls in flight as its provider takes. Default 10,000; 0 lets none wait. A
+    /// call beyond it fails with `ResourceExhausted` and `NotSent`.
+    pub fn max_waiting(mut self, calls: u32) -> Self {
+        self.max_waiting = calls;
+        self
+    }
+
+    /// The fewest and the most connections to one endpoint. Default `1..=8`; at least 1 and at
+    /// most 1,024. Calls share connections, and small calls share a single one best: more are made
+    /// when large bodies or very many calls keep those open busy, and closed when they were not
+    /// needed for a minute.
+    pub fn connections(mut self, range: RangeInclusive<u32>) -> Self {
+        self.connections = range;
+        self
+    }
+
+    /// Connections that an endpoint begins with, within [`connections`](Self::connections).
+    /// Default 1, or the fewest that there may be.
+    pub fn initial_connections(mut self, count: u32) -> Self {
+        self.initial_connections = Some(count);
+        self
+    }
+
+    fn pool(&self) -> Result<PoolSize, SetupError> {
+        let (min, max) = (*self.connections.start(), *self.connections.end());
+        if min == 0 || min > max || max > MAX_CONNECTIONS {
+            return Err(SetupError::new(format!(
+                "`connections` is {min}..={max}; it begins at 1 or later, ends there or later, and \
+                 at {MAX_CONNECTIONS} at the latest"
+            )));
+        }
+        let initial = self.initial_connections.unwrap_or(defaults::CONNECTIONS_INITIAL.max(min));
+        if !self.connections.contains(&initial) {
+            return Err(SetupError::new(format!(
+                "`initial_connections` is {initial}; it is within `connections`, {min} to {max}"
+            )));
+        }
+        Ok(PoolSize { initial, min, max })
+    }
+
     /// A directory in which the newest list of each service is kept, so that a client which starts
     /// while the registry is away finds its providers all the same. Default: none.
     ///
@@ -171,6 +221,7 @@ impl ClientBuilder {
     pub async fn build(self) -> Result<Client, SetupError> {
         let runtime = Handle::try_current()
             .map_err(|_| SetupError::new("a client is built within a tokio runtime"))?;
+        let pool = self.pool()?;
         let registry = self.registry.ok_or_else(|| {
             SetupError::new(
                 "the client has no registry; add .registry(\"zookeeper://host:2181\"), \
@@ -201,6 +252,8 @@ impl ClientBuilder {
         }
         check_services(self.balances.keys())?;
         let settings = Settings {
+            pool,
+            max_waiting: self.max_waiting,
             balances: self.balances,
             warm_up: self.warm_up,
             balance: self.balance,

@@ -10,10 +10,12 @@ mod retry;
 use crate::{
     balance::{self, Gauge, Lesson},
     clock::Time,
-    cluster::{Cluster, Pick, Wish, outlook},
+    cluster::{Cluster, Pick, Tried, Wish, outlook},
     connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
+    queue::Place as QueuePlace,
     shared::{Life, Shared},
-    verdict::{self, Ended, Verdict},
+    standing::Cause,
+    verdict::{self, Ended, Opinion, Verdict},
 };
 use rpc_core::{
     Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
@@ -28,7 +30,7 @@ use std::{
     task::{Poll, Waker},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 
 /// Carries the calls of one service.
 pub(crate) struct Route {
@@ -46,6 +48,8 @@ impl Invoke for Route {
 /// What one attempt came to.
 struct Attempt {
     ended: Ended,
+    /// The instance says that it is to blame.
+    at_fault: bool,
     result: Result<(Answer, Codec), RpcError>,
     /// When it ended; `None`: just now.
     at: Option<Time>,
@@ -54,7 +58,7 @@ struct Attempt {
 impl Attempt {
     fn failed(ended: Ended, error: RpcError) -> Self {
         let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, result: Err(error), at: None }
+        Self { ended, at_fault: false, result: Err(error), at: None }
     }
 }
 
@@ -69,9 +73,15 @@ struct Progress {
     retries: u32,
     /// Attempts that were paid for.
     paid: u32,
-    wish: Wish,
-    /// Numbers of the connections that were tried.
-    tried: Vec<u64>,
+    balance: Balance,
+    /// Where the call's key is on the ring; for consistent hashing alone.
+    key: Option<u64>,
+    /// The call may be made twice.
+    idempotent: bool,
+    /// Where it has been.
+    tried: Vec<Tried>,
+    /// Its place in the line, while everything is full.
+    place: Option<QueuePlace>,
     last: Option<(Arc<Connection>, RpcError)>,
     trail: Trail,
 }
@@ -84,30 +94,24 @@ impl Progress {
     }
 }
 
+/// Why a call waits for room.
+const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
+
+impl Progress {
+    /// What the next attempt needs.
+    fn wish(&self) -> Wish<'_> {
+        let again = self.idempotent && self.retries > 0;
+        Wish { balance: self.balance, key: self.key, tried: &self.tried, again }
+    }
+}
+
 /// Longest time of a call: what a request can say. Longer ones are cut.
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 
 impl Route {
     async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
-        let start = Instant::now();
-        let now = Time::of(start);
-        let mut deadline = now + self.timeout(&call).min(LONGEST);
-        if let Some(inherited) = call.context.deadline() {
-            deadline = deadline.min(Time::of(inherited));
-        }
-        let mut progress = Progress {
-            start,
-            deadline,
-            now,
-            attempts: 0,
-            retries: self.retries(&call),
-            paid: 0,
-            wish: Wish { balance: self.balance(call.options), key: None },
-            tried: Vec::new(),
-            last: None,
-            trail: Trail::default(),
-        };
-        if deadline <= now {
+        let mut progress = self.begin(&call);
+        if progress.deadline <= progress.now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
             return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
         }
@@ -115,30 +119,31 @@ impl Route {
             Ok(in_flight) => in_flight,
             Err(e) => return Err(place(&call, &progress, e)),
         };
-        let prepared = key(progress.wish.balance, &mut call)
+        let prepared = key(progress.balance, &mut call)
             .and_then(|key| Ok((key, metadata(call.context, call.options)?)));
         let metadata = match prepared {
             Ok((key, metadata)) => {
-                progress.wish.key = key;
+                progress.key = key;
                 metadata
             }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
-        self.cluster.budget.earn(now);
+        self.cluster.budget.earn(progress.now);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
-            let connection = match self.cluster.pick(progress.wish, &progress.tried) {
-                Pick::Found(connection) => connection,
+            let connection = match self.cluster.pick(&progress.wish()) {
+                Pick::Found(connection) if progress.place.is_none() => connection,
                 _ => match Box::pin(self.connection(&mut progress)).await {
                     Ok(connection) => connection,
                     Err(e) => return Err(place(&call, &progress, e)),
                 },
             };
-            let observer = Observer { gauge: &connection.gauge, since: progress.now };
+            let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
             let attempt = self.attempt(&mut call, &connection, &mut progress, &metadata).await;
             // Without one it admitted nothing.
             let Some((attempt, now)) = observer.saw(attempt) else { continue };
+            attempt.report(&connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
                     return Ok(RawReply {
@@ -158,7 +163,8 @@ impl Route {
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
             progress.now = now;
-            progress.tried.push(connection.number);
+            let tried = Tried::new(&connection, verdict::only_connection(attempt.ended));
+            progress.tried.push(tried);
             progress.last = Some((connection, error.clone()));
             match verdict {
                 Verdict::Move => {
@@ -167,6 +173,31 @@ impl Route {
                 Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
                 _ => return Err(place(&call, &progress, error)),
             }
+        }
+    }
+
+    /// What a call has been through that is made now.
+    fn begin(&self, call: &Call<'_>) -> Progress {
+        let start = Instant::now();
+        let now = Time::of(start);
+        let mut deadline = now + self.timeout(call).min(LONGEST);
+        if let Some(inherited) = call.context.deadline() {
+            deadline = deadline.min(Time::of(inherited));
+        }
+        Progress {
+            start,
+            deadline,
+            now,
+            attempts: 0,
+            retries: self.retries(call),
+            paid: 0,
+            balance: self.balance(call.options),
+            key: None,
+            idempotent: call.method.idempotent,
+            tried: Vec::new(),
+            place: None,
+            last: None,
+            trail: Trail::default(),
         }
     }
 
@@ -194,8 +225,14 @@ impl Route {
 
     /// A connection that has not been tried, waiting for one while that makes sense.
     async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
+        if Handle::try_current().is_err() {
+            let why = "the call has to wait for one, and is not polled within a tokio runtime";
+            return Err(self.nobody(progress, why));
+        }
         let deadline = progress.deadline.instant();
         let mut published = self.cluster.published();
+        // A place was offered: by who left the line before this call, or by a new list.
+        let mut called = true;
         loop {
             published.mark_unchanged();
             // Looked for again after the mark, so that no list is missed.
@@ -203,29 +240,61 @@ impl Route {
             progress.now = Time::of(now);
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
-            let pick = self.cluster.pick_from(&picks, progress.wish, &progress.tried);
-            let (full, until) = match pick {
-                Pick::Found(connection) => return Ok(connection),
-                Pick::Full(connection) => (Some(connection), Some(deadline)),
-                Pick::Outdated => (None, Some(deadline)),
-                Pick::Nobody => (None, outlook(&picks.outlook, now)),
+            let pick = match &progress.place {
+                // Others have waited for longer.
+                None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
+                Some(place) if !called && !place.is_next() => Pick::Full,
+                place => self.cluster.pick_from(&picks, &progress.wish(), place.is_some()),
             };
+            let full = matches!(pick, Pick::Full);
+            let until = match pick {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full if progress.place.is_none() => {
+                    progress.place = self.cluster.queue.join(progress.tried.is_empty());
+                    if progress.place.is_none() {
+                        return Err(self.line_is_full());
+                    }
+                    // Looked at again, now that whoever makes room sees the call.
+                    called = false;
+                    continue;
+                }
+                Pick::Full | Pick::Outdated => Some(deadline),
+                Pick::Nobody => outlook(&picks.outlook, now),
+            };
+            if !full {
+                progress.place = None;
+            }
             let Some(until) = until.filter(|_| now < deadline) else {
-                let why = full.map_or_else(
-                    || picks.outlook.describe(now),
-                    |_| "every connection has as many calls in flight as it takes".to_owned(),
-                );
+                let why = if full { FULL.to_owned() } else { picks.outlook.describe(now) };
                 return Err(self.nobody(progress, &why));
             };
-            tokio::select! {
-                _ = published.changed() => {}
-                () = room(full.as_deref()) => {}
-                () = tokio::time::sleep_until(until.min(deadline)) => {}
+            if called
+                && let Some(place) = &progress.place
+                && !progress.tried.is_empty()
+            {
+                // What room there is may be where this call has been.
+                place.pass_on();
+            }
+            called = tokio::select! {
+                _ = published.changed() => true,
+                () = room(progress.place.as_ref()) => true,
+                () = tokio::time::sleep_until(until.min(deadline)) => false,
                 () = self.cluster.over() => {
                     return Err(self.nobody(progress, "the client or its runtime was shut down"));
                 }
-            }
+            };
         }
+    }
+
+    /// So many calls wait already that another one would hardly have its turn.
+    fn line_is_full(&self) -> RpcError {
+        let limit = self.cluster.queue.limit();
+        let text = format!(
+            "{limit} calls of {} wait for room already, and {FULL}; slow down, start more \
+             providers, or raise the client's `max_waiting`",
+            self.cluster.service
+        );
+        RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent)
     }
 
     /// No endpoint takes the call: the last attempt's error if there was one, else what is known.
@@ -250,6 +319,7 @@ impl Route {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
+        progress.place = None;
         let codec = call.service.codec;
         let mut body = Body::new();
         if let Err(e) = call.args.encode(codec, body.buffer()) {
@@ -306,11 +376,12 @@ impl Route {
             }
         }
         let mut tried = progress.tried.clone();
-        tried.push(connection.number);
+        tried.push(Tried::new(connection, true));
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
-            let another = || self.cluster.pick(progress.wish, &tried);
+            let wish = Wish { tried: &tried, ..progress.wish() };
+            let another = || self.cluster.look(&wish);
             if connection.is_silent() && matches!(another(), Pick::Found(_)) {
                 return Ending::Silent;
             }
@@ -343,6 +414,15 @@ fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
 }
 
 impl Attempt {
+    /// Tells the endpoint what the attempt says of it.
+    fn report(&self, connection: &Connection) {
+        match verdict::opinion(self.ended, self.at_fault) {
+            Opinion::Good => connection.standing.succeeded(),
+            Opinion::Fault => connection.standing.failed(Cause::Calls),
+            Opinion::None => {}
+        }
+    }
+
     fn not_sent(mut self) -> Self {
         self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
         self
@@ -390,10 +470,10 @@ impl Drop for Observer<'_> {
     }
 }
 
-/// Waits for room on a connection that is full; for ever when there is none such.
-async fn room(full: Option<&Connection>) {
-    match full {
-        Some(connection) => connection.room().await,
+/// Waits for the turn of a call that is in the line; for ever when it is in none.
+async fn room(place: Option<&QueuePlace>) {
+    match place {
+        Some(place) => place.called().await,
         None => std::future::pending().await,
     }
 }
@@ -430,16 +510,16 @@ async fn waker() -> Waker {
     poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
 }
 
-fn answered(answer: Answer, codec: Codec, at: Time) -> Attempt {
-    Attempt { ended: Ended::Application, result: Ok((answer, codec)), at: Some(at) }
+fn answered(answer: Answer, codec: Codec, at_fault: bool, at: Time) -> Attempt {
+    Attempt { ended: Ended::Application, at_fault, result: Ok((answer, codec)), at: Some(at) }
 }
 
 /// How an attempt ended, in words and for the verdict.
 fn ended(ending: Ending) -> Attempt {
     match ending {
-        Ending::Answer { kind, codec, body, at } => match kind {
-            Kind::Reply => answered(Answer::Ok(body), codec, at),
-            Kind::AppError => answered(Answer::App(body), codec, at),
+        Ending::Answer { kind, at_fault, codec, body, at } => match kind {
+            Kind::Reply => answered(Answer::Ok(body), codec, at_fault, at),
+            Kind::AppError => answered(Answer::App(body), codec, at_fault, at),
             Kind::Error => {
                 let (reason, error) = read_error(&body);
                 let ended = Ended::Answered(reason, error.code());
@@ -449,7 +529,7 @@ fn ended(ending: Ending) -> Attempt {
                     Reason::Handler => error,
                     _ => RpcError::new(error.code(), error.message()),
                 };
-                Attempt::failed(ended, error)
+                Attempt { at_fault, ..Attempt::failed(ended, error) }
             }
             _ => Attempt::failed(Ended::Final, bad_reply()),
         },
@@ -485,8 +565,12 @@ fn ended(ending: Ending) -> Attempt {
             } else {
                 "the request could not be sent in time"
             };
-            let attempt = Attempt::failed(Ended::Final, RpcError::deadline_exceeded(text));
-            if sent { attempt } else { attempt.not_sent() }
+            let error = RpcError::deadline_exceeded(text);
+            if sent {
+                Attempt::failed(Ended::Deadline, error)
+            } else {
+                Attempt::failed(Ended::Final, error).not_sent()
+            }
         }
     }
 }

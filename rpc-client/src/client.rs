@@ -13,7 +13,12 @@ use rpc_core::{
     service::{ServiceMeta, contracts},
     transport::Network,
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{runtime::Handle, time::Instant};
 
 /// Finds providers and calls them. Cheap to clone; one client serves every contract.
@@ -28,7 +33,8 @@ pub struct Client {
 struct Inner {
     shared: Arc<Shared>,
     life: Arc<Life>,
-    clusters: DashMap<u64, Arc<Cluster>>,
+    /// Made when they are first asked for, and not under the lock of the map.
+    clusters: DashMap<u64, Arc<OnceLock<Arc<Cluster>>>>,
     runtime: Handle,
 }
 
@@ -93,6 +99,12 @@ impl Client {
         self.inner.shared.stats()
     }
 
+    /// The services that were asked for, by name.
+    pub(crate) fn clusters(&self) -> BTreeMap<String, Arc<Cluster>> {
+        let made = self.inner.clusters.iter().filter_map(|cell| cell.get().cloned());
+        made.map(|cluster| (cluster.service.to_string(), cluster)).collect()
+    }
+
     fn route(&self, meta: &'static ServiceMeta) -> Arc<dyn Invoke> {
         match self.inner.cluster(meta) {
             Some(cluster) => Arc::new(Route {
@@ -108,11 +120,13 @@ impl Client {
 impl Inner {
     /// The cluster of a service; `None` when another service has the same id.
     fn cluster(&self, meta: &'static ServiceMeta) -> Option<Arc<Cluster>> {
-        let cluster = Arc::clone(&self.clusters.entry(meta.id).or_insert_with(|| {
+        let cell = Arc::clone(&self.clusters.entry(meta.id).or_default());
+        let cluster = cell.get_or_init(|| {
             let _runtime = self.runtime.enter();
             let subscription = self.life.registry.watch(meta.registered);
             Cluster::start(&self.shared, meta.registered, subscription)
-        }));
+        });
+        let cluster = Arc::clone(cluster);
         (*cluster.service == *meta.registered).then_some(cluster)
     }
 }
@@ -138,7 +152,7 @@ impl Invoke for Collision {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let services: Vec<_> = self.inner.clusters.iter().map(|c| c.service.to_string()).collect();
+        let services: Vec<_> = self.clusters().into_keys().collect();
         f.debug_struct("Client").field("services", &services).finish_non_exhaustive()
     }
 }

@@ -58,6 +58,11 @@ impl std::ops::Add<Duration> for Time {
     }
 }
 
+/// Milliseconds from a fixed moment of this process to `at`.
+pub(crate) fn now_ms(at: Instant) -> u64 {
+    Time::of(at).nanos() / 1_000_000
+}
+
 /// What an integer holds of it: five centuries.
 fn nanos(duration: Duration) -> u64 {
     // Not by way of 128 bits, which costs more.

@@ -5,14 +5,16 @@
 #[cfg(feature = "bench")]
 pub(crate) mod bench;
 mod dial;
+mod meter;
 mod reader;
 mod slots;
 mod vigil;
 
-pub(crate) use dial::Dialer;
+pub(crate) use dial::{DialError, Dialer};
 pub(crate) use slots::{Arrival, Refused, Waiter};
 
-use crate::{balance::Gauge, clock::Time};
+use crate::{clock::Time, standing::Standing};
+use meter::Meter;
 use rpc_core::{
     RpcError,
     codec::Codec,
@@ -33,12 +35,9 @@ use std::{
     task::Waker,
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vigil::Vigil;
-
-/// Told whenever a connection becomes usable or stops being so.
-pub(crate) type OnChange = Arc<Notify>;
 
 /// An open or ended connection.
 pub(crate) struct Connection {
@@ -48,8 +47,7 @@ pub(crate) struct Connection {
     link: Link,
     slots: Slots,
     vigil: Vigil,
-    /// What is known of the provider's speed and load.
-    pub(crate) gauge: Gauge,
+    meter: Meter,
     /// When our preface was written; the zero of the `sent` clock.
     began: Time,
     instance: OnceLock<Option<InstanceId>>,
@@ -64,7 +62,8 @@ pub(crate) struct Connection {
     stranger: AtomicBool,
     ended: CancellationToken,
     dialer: Arc<Dialer>,
-    changed: OnChange,
+    /// Its endpoint, as calls know it.
+    pub(crate) standing: Arc<Standing>,
 }
 
 /// What a request says besides its arguments.
@@ -94,8 +93,8 @@ pub(crate) enum Sending {
 
 /// How an attempt on one connection ended.
 pub(crate) enum Ending {
-    /// The peer's answer, and when it was read.
-    Answer { kind: Kind, codec: Codec, body: Body, at: Time },
+    /// The peer's answer, and when it was read. `at_fault`: the instance says that it is to blame.
+    Answer { kind: Kind, at_fault: bool, codec: Codec, body: Body, at: Time },
     /// The connection ended, or was not open; why, and whether the request may have left.
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
@@ -111,14 +110,14 @@ pub(crate) enum Ending {
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Connection {
-    fn new(link: Link, addr: SocketAddr, dialer: Arc<Dialer>, changed: OnChange) -> Self {
+    fn new(link: Link, dialer: Arc<Dialer>, standing: Arc<Standing>) -> Self {
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            addr,
+            addr: standing.addr,
             link,
             slots: Slots::new(),
             vigil: Vigil::new(),
-            gauge: Gauge::default(),
+            meter: Meter::default(),
             began: Time::now(),
             instance: OnceLock::new(),
             leaving: CancellationToken::new(),
@@ -128,7 +127,7 @@ impl Connection {
             stranger: AtomicBool::new(false),
             ended: CancellationToken::new(),
             dialer,
-            changed,
+            standing,
         }
     }
 
@@ -142,24 +141,62 @@ impl Connection {
         self.instance.get().is_some()
     }
 
-    /// Whether as many calls are in flight as the provider takes.
-    pub(crate) fn is_full(&self) -> bool {
-        self.slots.in_flight() >= self.link.credit().peer().max_in_flight as usize
+    /// How many calls the provider takes at once.
+    pub(crate) fn capacity(&self) -> usize {
+        self.link.credit().peer().max_in_flight as usize
     }
 
-    /// Waits until there may be room for another call.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe.
-    pub(crate) async fn room(&self) {
-        let limit = self.link.credit().peer().max_in_flight as usize;
-        self.slots.wait_for_room(|taken| taken >= limit).await;
+    /// Whether as many calls are in flight as the provider takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.slots.in_flight() >= self.capacity()
+    }
+
+    /// Sees to it that places which were given back are seen, for a call that waits for one.
+    pub(crate) fn look_closely(&self) {
+        self.slots.look_closely();
     }
 
     /// Open, but the provider does not answer at the moment.
     pub(crate) fn is_silent(&self) -> bool {
         self.vigil.is_silent() && !self.ended.is_cancelled()
+    }
+
+    /// Whether the provider has been asked whether it is in trouble, and has not answered.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.vigil.is_suspected()
+    }
+
+    /// Whether anything has come since another connection to the same endpoint broke.
+    pub(crate) fn has_outlived(&self) -> bool {
+        self.vigil.heard_at() >= self.standing.broke()
+    }
+
+    /// Something speaks against the provider: it is asked to show that it lives.
+    pub(crate) fn suspect(&self) {
+        let now = Time::now();
+        if self.vigil.suspect(now) {
+            let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
+        }
+    }
+
+    /// Whether calls are admitted, silent or not.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.slots.is_open()
+    }
+
+    /// Whether it was closed because it is not needed.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
+    /// When it was made.
+    pub(crate) fn began(&self) -> Instant {
+        self.began.instant()
+    }
+
+    /// How much of what a connection carries well it has carried lately: 1 is its fill.
+    pub(crate) fn carries(&self) -> f64 {
+        self.meter.load()
     }
 
     /// Whether the provider has said that it leaves.
@@ -189,23 +226,13 @@ impl Connection {
         self.why.get().cloned().unwrap_or_else(|| Arc::from(open))
     }
 
-    /// Waits until the connection is over.
-    pub(crate) async fn ended(&self) {
-        self.ended.cancelled().await;
-    }
-
-    /// Waits until the provider says that it leaves.
-    pub(crate) async fn left(&self) {
-        self.leaving.cancelled().await;
-    }
-
     /// No new calls; the connection closes when the last running one has ended.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
         if self.slots.stop_admitting() {
             self.link.shutdown();
         }
-        self.changed.notify_one();
+        self.standing.endpoint.notify_one();
     }
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
@@ -341,6 +368,7 @@ impl Connection {
         match sent {
             Ok(end) => {
                 waiter.all_sent(end);
+                self.meter.carried(body.len());
                 None
             }
             Err(ended) => Some(self.not_sent(ended)),
@@ -373,9 +401,10 @@ impl Connection {
 
     fn judge(&self, waiter: &mut Waiter<'_>, arrival: Arrival) -> Ending {
         match arrival {
-            Arrival::Answer { kind, aux, body, at } => {
+            Arrival::Answer { kind, flags, aux, body, at } => {
                 let codec = Codec::from_wire((aux & 0xff) as u8).unwrap_or_default();
-                Ending::Answer { kind, codec, body, at }
+                let at_fault = kind != Kind::Reply && flags & flag::FAULT != 0;
+                Ending::Answer { kind, at_fault, codec, body, at }
             }
             Arrival::Broken { written } => {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
@@ -414,12 +443,12 @@ impl Connection {
         if left.is_ok_and(|sent| sent.owner) {
             self.link.outbox().write_or_leave(self.link.stream());
         }
-        self.changed.notify_one();
+        self.standing.endpoint.notify_one();
     }
 
     /// Ends the connection. The order matters:
     ///
-    /// 1. the reason is stored, so that whoever is told finds it;
+    /// 1. the reason is stored, so that whoever is told finds it, and that the endpoint is in doubt;
     /// 2. no call is admitted any more, so no attempt starts after the end was seen;
     /// 3. nothing is written any more, so the written position is final;
     /// 4. everybody who waits is told that position, from which each knows whether it has left;
@@ -427,12 +456,15 @@ impl Connection {
     /// 5. the socket goes, and the endpoint learns that it may dial again.
     fn end(&self, why: &str) {
         let _ = self.why.set(Arc::from(why));
+        if !self.is_leaving() && !self.is_retired() {
+            self.standing.connection_broke(Time::now());
+        }
         self.slots.close();
         let written = self.link.close();
         self.slots.fail_all(if self.stranger.load(Ordering::Relaxed) { 0 } else { written });
         self.link.shutdown();
         self.ended.cancel();
-        self.changed.notify_one();
+        self.standing.endpoint.notify_one();
     }
 
     /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
@@ -447,9 +479,14 @@ impl Connection {
             }
             vigil::Look::Silent => {
                 self.slots.tell_silent();
-                self.changed.notify_one();
+                self.standing.endpoint.notify_one();
             }
         }
+        if self.meter.sample(now, self.slots.in_flight(), self.capacity(), self.dialer.cores) {
+            // There is more than it carries well: perhaps another is needed beside it.
+            self.standing.endpoint.notify_one();
+        }
+        self.standing.review_gauge(self.slots.in_flight(), now);
         next
     }
 }

@@ -1,98 +1,140 @@
-//! One address of a service: the connection to it, and the task that keeps one.
+//! One address of a service: what is known about it, and the connections to it.
+//!
+//! In reading order: `state` is the table of its states, `keeper` the task that keeps it
+//! connected, `pool` how many connections it has, `backoff` the pauses between dials.
+
+mod backoff;
+mod keeper;
+mod pool;
+mod report;
+mod state;
+
+pub(crate) use pool::PoolSize;
+pub use report::EndpointReport;
+pub(crate) use report::{Gone, span};
+pub use state::EndpointState;
+pub(crate) use state::{Listing, Reach, Trust, combine};
 
 use crate::{
-    connection::{Connection, OnChange},
+    connection::Connection,
+    queue::Queue,
     shared::Shared,
+    standing::{OnChange, Standing},
 };
+use keeper::Keeper;
+use pool::Pool;
 use rpc_core::{
     defaults,
     discovery::{Instance, InstanceId},
     transport::lock,
 };
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use std::sync::{Arc, Mutex};
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 
-/// What is known about an address, and the connection to it if there is one.
+/// What is known about an address, and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    pub(crate) addr: SocketAddr,
-    state: Mutex<State>,
-    /// Another process may listen here now: it is dialled without further pause.
-    renewed: Arc<Notify>,
-    /// Ends the task that keeps the connection.
+    /// What calls say of it.
+    pub(crate) standing: Arc<Standing>,
+    known: Mutex<Known>,
+    /// Ends the task that keeps the connections.
     _stop: DropGuard,
 }
 
 #[derive(Debug)]
-struct State {
+struct Known {
     instance: Arc<Instance>,
-    connection: Option<Arc<Connection>>,
+    /// Those that have not ended: also silent ones, and those that are being left.
+    connections: Vec<Arc<Connection>>,
+    pool: Pool,
+    /// The share of the calls that the registry, or an operator, gives it under weighted strategies.
+    weight: u32,
+    /// The instance that answered last, and since when it has: a new one warms up, the same one on
+    /// another connection does not.
+    answered: Option<(Option<InstanceId>, Instant)>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     left: Option<InstanceId>,
     /// A connection to it was lost before, or the address is doubted.
-    served: bool,
-    /// Since when there has been no usable connection.
+    lost_before: bool,
+    /// It took calls when it was looked at last.
+    reached: bool,
+    /// Since when no call can be put on it.
     lost: Instant,
     failure: Arc<str>,
-    /// Since when the registry no longer lists it, though it answers.
-    probation: Option<Instant>,
-    /// The instance that takes calls here, and since when: a new one warms up, the same one on
-    /// another connection does not.
-    takes_calls: Option<(Option<InstanceId>, Instant)>,
+    listed: Listed,
+    /// Another process may listen here now: it is dialled without further pause.
+    renewed: bool,
+    /// The state that was published last, and since when.
+    state: (EndpointState, Instant),
+}
+
+/// What the registry has said last.
+#[derive(Debug, Clone, Copy)]
+enum Listed {
+    Here,
+    /// Here, but an operator does not want it used.
+    Disabled,
+    /// Not here since then; whether it is known to be gone.
+    Missing {
+        since: Instant,
+        removed: bool,
+    },
 }
 
 /// An endpoint at one moment.
 #[derive(Debug)]
-pub(crate) enum Look {
-    /// It takes calls.
-    Usable {
-        connection: Arc<Connection>,
-        /// Its share of the calls under weighted strategies.
-        weight: u32,
-        /// Since when its instance has been seen to take calls.
-        since: Instant,
-    },
-    /// It is connected, but does not answer at the moment.
-    Silent,
-    /// No call can be put on it; since when, and why.
-    Lost { since: Instant, why: Arc<str> },
+pub(crate) struct Look {
+    pub(crate) listing: Listing,
+    pub(crate) reach: Reach,
+    /// Connections that take calls.
+    pub(crate) usable: Vec<Arc<Connection>>,
+    /// Connections that would, if there are no others: their providers have not greeted yet.
+    pub(crate) greeting: Vec<Arc<Connection>>,
+    /// Its share of the calls under weighted strategies.
+    pub(crate) weight: u32,
+    /// Since when its instance has been seen to answer.
+    pub(crate) since: Instant,
+    /// When it was lost, and why; while it is.
+    pub(crate) lost: Option<(Instant, Arc<str>)>,
+    /// No call is running on it.
+    pub(crate) idle: bool,
 }
 
 impl Endpoint {
-    /// An endpoint that begins to dial.
+    /// An endpoint that begins to dial. `weight` is what an operator gives it, `changed` is told
+    /// when it is to be looked at.
     pub(crate) fn start(
         shared: &Arc<Shared>,
         instance: Arc<Instance>,
+        weight: Option<u32>,
         changed: &OnChange,
+        queue: &Arc<Queue>,
     ) -> Arc<Self> {
-        let stop = CancellationToken::new();
+        let stop = shared.end.child_token();
+        let addr = instance.addr;
+        let now = Instant::now();
+        let standing = Arc::new(Standing::new(addr, Arc::clone(changed), Arc::clone(queue)));
         let endpoint = Arc::new(Self {
-            addr: instance.addr,
-            state: Mutex::new(State {
+            standing: Arc::clone(&standing),
+            known: Mutex::new(Known {
+                weight: weight.unwrap_or(instance.weight),
                 instance,
-                connection: None,
+                connections: Vec::new(),
+                pool: Pool::new(shared.settings.pool),
+                answered: None,
                 left: None,
-                served: false,
-                lost: Instant::now(),
+                lost_before: false,
+                reached: false,
+                lost: now,
                 failure: Arc::from("being dialled"),
-                probation: None,
-                takes_calls: None,
+                listed: Listed::Here,
+                renewed: false,
+                state: (EndpointState::Connecting, now),
             }),
-            renewed: Arc::default(),
             _stop: stop.clone().drop_guard(),
         });
-        let keeper = Keeper {
-            addr: endpoint.addr,
-            endpoint: Arc::downgrade(&endpoint),
-            shared: Arc::clone(shared),
-            changed: Arc::clone(changed),
-            renewed: Arc::clone(&endpoint.renewed),
-        };
+        let keeper = Keeper::new(&endpoint, Arc::clone(shared), Arc::clone(changed));
         shared.dialer.tasks.spawn(async move {
             stop.run_until_cancelled_owned(keeper.run()).await;
         });
@@ -101,201 +143,207 @@ impl Endpoint {
 
     /// Nobody vouches for the address: a connection to it is used once its provider has greeted.
     pub(crate) fn doubt(&self) {
-        lock(&self.state).served = true;
+        lock(&self.known).lost_before = true;
     }
 
     /// What can be done with it now.
-    pub(crate) fn look(&self) -> Look {
-        let mut state = lock(&self.state);
-        let State { connection, takes_calls, .. } = &mut *state;
-        let mut since = Instant::now();
-        if let Some(connection) = connection.as_ref().filter(|c| c.is_greeted() && c.is_usable()) {
-            let instance = connection.instance();
-            match takes_calls {
-                Some((id, at)) if *id == instance => since = *at,
-                _ => *takes_calls = Some((instance, since)),
+    pub(crate) fn look(&self, now: Instant) -> Look {
+        let mut known = lock(&self.known);
+        let listing = known.listing(now);
+        // Each connection is looked at once: what follows must not be of different moments.
+        let glances = known.glances();
+        let reach = known.reach(&glances);
+        let pick = |what: Glance| {
+            let fits = glances.iter().zip(&known.connections).filter(|(is, _)| **is == what);
+            fits.map(|(_, connection)| Arc::clone(connection)).collect::<Vec<_>>()
+        };
+        let usable = pick(Glance::Usable);
+        // After a loss a connection is used once its provider has greeted: a listener that is
+        // being closed still accepts, and what is sent to it is lost.
+        let greeting = if known.lost_before { Vec::new() } else { pick(Glance::Greeting) };
+        let since = match (usable.first().map(|c| c.instance()), known.answered) {
+            (None, _) => now,
+            (Some(answers), Some((before, since))) if answers == before => since,
+            (Some(answers), before) => {
+                if before.is_some() {
+                    // Another process: what was said of the one before is not about it.
+                    self.standing.forget();
+                }
+                known.answered = Some((answers, now));
+                now
             }
+        };
+        let reached = !usable.is_empty() || !greeting.is_empty();
+        if known.reached && !reached {
+            known.lost = now;
         }
-        match &state.connection {
-            // After a loss a connection is used once its provider has greeted: a listener that is
-            // being closed still accepts, and what is sent to it is lost.
-            Some(connection) if !connection.is_greeted() && state.served => {
-                Look::Lost { since: state.lost, why: Arc::from("connected, not greeted yet") }
-            }
-            Some(connection) if connection.is_usable() => {
-                let weight = state.instance.weight;
-                Look::Usable { connection: Arc::clone(connection), weight, since }
-            }
-            Some(connection) if connection.is_silent() => Look::Silent,
-            // Its keeper is about to note it.
-            Some(connection) => Look::Lost { since: Instant::now(), why: connection.why() },
-            None => Look::Lost { since: state.lost, why: Arc::clone(&state.failure) },
+        known.reached = reached;
+        let lost = || (known.lost, known.failure(reach));
+        Look {
+            listing,
+            reach,
+            weight: known.weight,
+            since,
+            lost: (!reached).then(lost),
+            idle: known.connections.iter().all(|c| c.in_flight() == 0),
+            usable,
+            greeting,
         }
     }
 
-    /// The registry lists this instance here.
-    pub(crate) fn listed(&self, instance: &Arc<Instance>) {
-        let mut state = lock(&self.state);
-        state.probation = None;
-        if Arc::ptr_eq(&state.instance, instance) {
+    /// The registry lists this instance here, and an operator may have disabled it, or given it a
+    /// weight.
+    pub(crate) fn listed(&self, instance: &Arc<Instance>, disabled: bool, weight: Option<u32>) {
+        let mut known = lock(&self.known);
+        known.weight = weight.unwrap_or(instance.weight);
+        known.listed = if disabled { Listed::Disabled } else { Listed::Here };
+        if Arc::ptr_eq(&known.instance, instance) {
             return;
         }
-        let another = state.instance.id != instance.id;
-        state.instance = Arc::clone(instance);
-        if another && state.connection.is_none() {
+        let another = known.instance.id != instance.id;
+        known.instance = Arc::clone(instance);
+        if another && !known.reached {
             // It was listed just now: calls wait for it as for one that was just lost.
-            state.lost = Instant::now();
-            drop(state);
-            self.renewed.notify_one();
+            known.lost = Instant::now();
+            known.renewed = true;
+            drop(known);
+            self.standing.endpoint.notify_one();
         }
     }
 
-    /// The registry lists nothing here any more. Says whether the endpoint stays in use: its
-    /// connection answers as the instance that was listed, which has not said that it leaves, and
-    /// that not longer than the time for that.
-    pub(crate) fn vanished(&self, now: Instant) -> bool {
-        let mut state = lock(&self.state);
-        let since = *state.probation.get_or_insert(now);
-        let Some(connection) = state.connection.as_ref().filter(|c| !c.is_ended()) else {
-            return false;
-        };
-        let same = match (state.instance.id, connection.instance()) {
-            (Some(listed), Some(answers)) => listed == answers,
-            // Not greeted yet, or a registry that knows no instances.
-            _ => connection.is_greeted(),
-        };
-        same && !connection.is_leaving() && now.duration_since(since) < defaults::PROBATION
+    /// The registry lists nothing here any more; `removed` when that is known to be right.
+    pub(crate) fn vanished(&self, now: Instant, removed: bool) {
+        let mut known = lock(&self.known);
+        let since = known.vanished().unwrap_or(now);
+        known.listed = Listed::Missing { since, removed };
     }
 
-    /// Takes no more calls; closes when the last one has ended.
+    /// When time alone changes what the registry's silence means.
+    pub(crate) fn probation_ends(&self) -> Option<Instant> {
+        lock(&self.known).vanished().map(|since| since + defaults::PROBATION)
+    }
+
+    /// Notes the state that calls see from now on.
+    pub(crate) fn enter(&self, state: EndpointState, now: Instant) {
+        let mut known = lock(&self.known);
+        if known.state.0 != state {
+            known.state = (state, now);
+        }
+    }
+
+    /// Calls wait although all its connections are full: it gets another, if it may.
+    pub(crate) fn grow(&self) {
+        let mut known = lock(&self.known);
+        let open = known.connections.iter().filter(|c| c.is_usable()).count();
+        let full = known.connections.iter().all(|c| !c.is_usable() || c.is_full());
+        if open == 0 || !full {
+            return;
+        }
+        let before = known.pool.wanted();
+        known.pool.full(open);
+        if known.pool.wanted() > before {
+            drop(known);
+            self.standing.endpoint.notify_one();
+        }
+    }
+
+    /// Takes no more calls; each connection closes when its last call has ended.
     pub(crate) fn retire(&self) {
-        if let Some(connection) = lock(&self.state).connection.take() {
+        for connection in &lock(&self.known).connections {
             connection.retire();
         }
     }
 }
 
-/// A connection that served for this long is dialled again without a pause when it is lost.
-const SETTLED: Duration = Duration::from_secs(1);
-
-/// The task that keeps an endpoint connected.
-struct Keeper {
-    addr: SocketAddr,
-    endpoint: std::sync::Weak<Endpoint>,
-    shared: Arc<Shared>,
-    changed: OnChange,
-    renewed: Arc<Notify>,
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.retire();
+    }
 }
 
-impl Keeper {
-    async fn run(self) {
-        let mut backoff = Backoff::new();
-        loop {
-            let began = Instant::now();
-            let dialled = self.shared.dialer.dial(self.addr, &self.changed).await;
-            let (failure, served, left) = match dialled {
-                Ok(connection) => {
-                    self.serve(&connection).await;
-                    (connection.why(), connection.is_greeted(), connection.is_leaving())
-                }
-                Err(e) => (Arc::from(format!("dialling failed: {e}")), false, false),
+/// A connection at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Glance {
+    Usable,
+    /// Open; its provider has not said who it is.
+    Greeting,
+    Silent,
+    Leaving,
+    /// Over, or about to be.
+    Closed,
+}
+
+impl Glance {
+    fn at(connection: &Connection) -> Self {
+        if connection.is_ended() {
+            Self::Closed
+        } else if connection.is_leaving() {
+            Self::Leaving
+        } else if !connection.takes_calls() {
+            Self::Closed
+        } else if connection.is_silent() {
+            Self::Silent
+        } else if connection.is_greeted() {
+            Self::Usable
+        } else {
+            Self::Greeting
+        }
+    }
+}
+
+impl Known {
+    /// Since when the registry has not listed it.
+    fn vanished(&self) -> Option<Instant> {
+        match self.listed {
+            Listed::Missing { since, .. } => Some(since),
+            _ => None,
+        }
+    }
+
+    fn listing(&self, now: Instant) -> Listing {
+        let over = |since| now.saturating_duration_since(since) >= defaults::PROBATION;
+        match self.listed {
+            Listed::Here => Listing::Listed,
+            Listed::Disabled => Listing::Disabled,
+            Listed::Missing { since, removed } if removed || over(since) => Listing::Removed,
+            Listed::Missing { .. } => Listing::Vanished,
+        }
+    }
+
+    fn glances(&self) -> Vec<Glance> {
+        self.connections.iter().map(|connection| Glance::at(connection)).collect()
+    }
+
+    fn reach(&self, glances: &[Glance]) -> Reach {
+        if let Some(usable) = glances.iter().position(|glance| *glance == Glance::Usable) {
+            return match (self.instance.id, self.connections[usable].instance()) {
+                (Some(listed), Some(answers)) if listed != answers => Reach::Stranger,
+                // A registry may know no instances.
+                _ => Reach::Answers,
             };
-            if !self.note(|state| state.failure = failure) {
-                return;
-            }
-            self.changed.notify_one();
-            if served && (!left || began.elapsed() > SETTLED) {
-                backoff = Backoff::new();
-            }
-            if served && !left && began.elapsed() > SETTLED {
-                // Most likely only the connection was lost.
-                continue;
-            }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.next(fastrand::f64())) => {}
-                () = self.renewed.notified() => backoff = Backoff::new(),
-            }
+        }
+        let is = |glance| glances.contains(&glance);
+        if is(Glance::Silent) {
+            Reach::Silent
+        } else if is(Glance::Greeting) {
+            Reach::Greeting
+        } else if is(Glance::Leaving) {
+            Reach::Leaves
+        } else {
+            Reach::Nothing
         }
     }
 
-    /// Offers a connection until it has ended.
-    async fn serve(&self, connection: &Arc<Connection>) {
-        /// Whoever drops this task takes no calls away from a connection that still answers.
-        struct Retire(Arc<Connection>);
-        impl Drop for Retire {
-            fn drop(&mut self) {
-                self.0.retire();
-            }
+    /// Why no call can be put on it.
+    fn failure(&self, reach: Reach) -> Arc<str> {
+        match reach {
+            Reach::Greeting => Arc::from("connected, not greeted yet"),
+            Reach::Leaves => Arc::from("the provider leaves"),
+            _ => match self.connections.iter().find(|c| c.is_ended()) {
+                // Its keeper is about to note it.
+                Some(ended) => ended.why(),
+                None => Arc::clone(&self.failure),
+            },
         }
-        let _retire = Retire(Arc::clone(connection));
-        if !self.note(|state| state.connection = Some(Arc::clone(connection))) {
-            return;
-        }
-        self.changed.notify_one();
-        tokio::select! {
-            () = connection.ended() => {}
-            () = connection.left() => {}
-            () = self.misgreeted(connection) => {}
-        }
-        let left = connection.is_leaving().then(|| connection.instance()).flatten();
-        self.note(|state| {
-            state.connection = None;
-            state.served |= connection.is_greeted();
-            state.left = left.or(state.left);
-            state.lost = Instant::now();
-        });
-    }
-
-    /// Ends when the connection turns out to be of no use: its provider says nothing in time and
-    /// no call waits for it, or it is one that has said before that it leaves.
-    async fn misgreeted(&self, connection: &Arc<Connection>) {
-        let began = Instant::now();
-        while !connection.is_greeted() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            if began.elapsed() > defaults::DIAL_TIMEOUT && connection.in_flight() == 0 {
-                return;
-            }
-        }
-        let left = self.endpoint.upgrade().and_then(|e| lock(&e.state).left);
-        if left.is_none() || left != connection.instance() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Changes the state; `false` when the endpoint is gone.
-    fn note(&self, change: impl FnOnce(&mut State)) -> bool {
-        let Some(endpoint) = self.endpoint.upgrade() else { return false };
-        change(&mut lock(&endpoint.state));
-        true
-    }
-}
-
-/// Pauses between dials: doubling, capped, jittered by half.
-#[derive(Debug)]
-struct Backoff(Duration);
-
-impl Backoff {
-    const fn new() -> Self {
-        Self(defaults::REDIAL_MIN)
-    }
-
-    /// The next pause; `random` is in 0..1.
-    fn next(&mut self, random: f64) -> Duration {
-        let pause = self.0.mul_f64(0.5 + random / 2.0);
-        self.0 = (self.0 * 2).min(defaults::REDIAL_MAX);
-        pause
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_the_cap_and_are_jittered_downwards() {
-        let mut backoff = Backoff::new();
-        let pauses: Vec<_> = (0..10).map(|_| backoff.next(1.0).as_millis()).collect();
-        assert_eq!(pauses, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
-        assert_eq!(Backoff::new().next(0.0), Duration::from_millis(25));
     }
 }

@@ -23,6 +23,8 @@
 pub mod bench;
 
 mod builder;
+mod explain;
+
 mod client;
 
 mod budget;
@@ -37,6 +39,11 @@ mod shared;
 mod connection;
 mod timekeeper;
 
+mod queue;
+
+mod pressure;
+mod standing;
+
 mod stats;
 
 mod balance;
@@ -45,6 +52,9 @@ mod permits;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use endpoint::{EndpointReport, EndpointState};
+pub use explain::{Explanation, Knowledge};
+pub use pressure::Pressure;
 pub use rpc_core::{Balance, UnknownBalance};
 pub use stats::ClientStats;
 

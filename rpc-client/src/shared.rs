@@ -3,12 +3,13 @@
 use crate::{
     budget::RetryBudget,
     connection::Dialer,
+    endpoint::PoolSize,
     permits::{Permit, Permits},
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
 use rpc_core::{Balance, Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -30,6 +31,10 @@ pub(crate) struct Settings {
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
     pub(crate) max_in_flight: u32,
+    /// Calls that may wait for room, per service.
+    pub(crate) max_waiting: u32,
+    /// Connections per endpoint.
+    pub(crate) pool: PoolSize,
 }
 
 impl Settings {
@@ -73,6 +78,7 @@ impl Shared {
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
+            cores: std::thread::available_parallelism().map_or(1, NonZero::get),
         });
         let clock = Arc::clone(&dialer);
         let timekeeper = async move { clock.timekeeper.run().await };

@@ -14,8 +14,48 @@ pub(crate) enum Ended {
     Application,
     /// The connection broke after sending, or the provider is silent.
     Unknown,
-    /// The deadline passed, or the call cannot be made at all.
+    /// The deadline passed, with the request sent.
+    Deadline,
+    /// The call cannot be made at all, or not in time.
     Final,
+}
+
+/// What an attempt says of the endpoint that it was made at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opinion {
+    /// It does its work.
+    Good,
+    /// Nothing, or only something about its connection, which speaks for itself.
+    None,
+    /// It counts against the endpoint.
+    Fault,
+}
+
+/// The last column of the table. `at_fault` is what the instance says of itself.
+pub(crate) fn opinion(ended: Ended, at_fault: bool) -> Opinion {
+    match ended {
+        _ if at_fault => Opinion::Fault,
+        Ended::Application => Opinion::Good,
+        Ended::Deadline => Opinion::Fault,
+        // A broken or silent connection counts once, however many calls it takes with it.
+        Ended::NotSent | Ended::Unknown | Ended::Final => Opinion::None,
+        Ended::Answered(reason, code) => match (reason, code) {
+            // Listed for a service that it does not serve, it would refuse its share for ever. A
+            // method that is missing may be new, and the others are served.
+            (Reason::DeadlinePassed | Reason::UnknownService, _)
+            | (Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted) => {
+                Opinion::Fault
+            }
+            (Reason::Handler, _) => Opinion::Good,
+            // Refusals and panics say something of the call, overload something of the load.
+            _ => Opinion::None,
+        },
+    }
+}
+
+/// Whether the connection alone was in trouble: another one to the same endpoint may do.
+pub(crate) fn only_connection(ended: Ended) -> bool {
+    matches!(ended, Ended::NotSent | Ended::Unknown | Ended::Answered(Reason::Draining, _))
 }
 
 /// What follows from it.
@@ -39,7 +79,7 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
         }
         Ended::Answered(Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted)
         | Ended::Unknown => if_idempotent,
-        Ended::Answered(..) | Ended::Application | Ended::Final => Verdict::Stop,
+        Ended::Answered(..) | Ended::Application | Ended::Deadline | Ended::Final => Verdict::Stop,
     }
 }
 
@@ -69,6 +109,7 @@ pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>) -> Option<Lesson> {
             RpcCode::DeadlineExceeded | RpcCode::Cancelled => Lesson::AtLeast,
             _ => Lesson::Answered,
         }),
+        Ended::Deadline => Some(Lesson::AtLeast),
         Ended::Final if code == Some(RpcCode::DeadlineExceeded) => Some(Lesson::AtLeast),
         // A reply that cannot be read.
         Ended::Final if code == Some(RpcCode::Internal) => Some(Lesson::Failed),
@@ -82,7 +123,7 @@ pub(crate) fn outcome(ended: Ended) -> Outcome {
         Ended::NotSent => Outcome::NotSent,
         Ended::Answered(reason, _) => reason.outcome(),
         Ended::Application => Outcome::Ran,
-        Ended::Unknown | Ended::Final => Outcome::Unknown,
+        Ended::Unknown | Ended::Deadline | Ended::Final => Outcome::Unknown,
     }
 }
 
@@ -118,6 +159,7 @@ mod tests {
         (Ended::Answered(Reason::BadAnswer, RpcCode::ResourceExhausted), Stop, Stop),
         (Ended::Application, Stop, Stop),
         (Ended::Unknown, Retry, Stop),
+        (Ended::Deadline, Stop, Stop),
         (Ended::Final, Stop, Stop),
     ];
 
@@ -130,6 +172,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_endpoint_is_to_blame_for_counts_against_it() {
+        let faults = [
+            Ended::Deadline,
+            Ended::Answered(Reason::UnknownService, RpcCode::Unimplemented),
+            Ended::Answered(Reason::Handler, RpcCode::Unavailable),
+            Ended::Answered(Reason::Handler, RpcCode::ResourceExhausted),
+        ];
+        let good = [Ended::Application, Ended::Answered(Reason::Handler, RpcCode::NotFound)];
+        for &(ended, _, _) in TABLE {
+            let opinion = opinion(ended, false);
+            assert_eq!(opinion == Opinion::Fault, faults.contains(&ended), "{ended:?}");
+            assert_eq!(opinion == Opinion::Good, good.contains(&ended), "{ended:?}");
+        }
+        assert_eq!(opinion(Ended::Application, true), Opinion::Fault);
+        assert_eq!(opinion(good[1], true), Opinion::Fault);
+    }
+
+    #[test]
     fn only_work_that_was_done_makes_an_endpoint_look_fast() {
         let handler = |code| lesson(Ended::Answered(Reason::Handler, code), Some(code));
         assert_eq!(lesson(Ended::Application, None), Some(Lesson::Answered));
@@ -139,6 +199,7 @@ mod tests {
         assert_eq!(handler(RpcCode::DeadlineExceeded), Some(Lesson::AtLeast));
         assert_eq!(lesson(Ended::Unknown, Some(RpcCode::Unavailable)), Some(Lesson::Failed));
         let deadline = Some(RpcCode::DeadlineExceeded);
+        assert_eq!(lesson(Ended::Deadline, deadline), Some(Lesson::AtLeast));
         assert_eq!(lesson(Ended::Final, deadline), Some(Lesson::AtLeast));
         let refused = |reason: Reason| lesson(Ended::Answered(reason, reason.code()), None);
         assert_eq!(refused(Reason::Overloaded), Some(Lesson::Overloaded));

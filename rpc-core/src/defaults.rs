@@ -94,6 +94,28 @@ defaults! {
     SNAPSHOT_BYTES: usize = 4 * 1024 * 1024;
     /// Instances of a service that are dialled ahead of need.
     MAX_DIALLED: usize = 64;
+    /// Beyond that many, the fewest that are.
+    MIN_SUBSET: usize = 12;
+    /// Connections to an endpoint: how many it begins with.
+    CONNECTIONS_INITIAL: u32 = 1;
+    /// Connections to an endpoint: the fewest.
+    CONNECTIONS_MIN: u32 = 1;
+    /// Connections to an endpoint: the most, when those open are kept busy.
+    CONNECTIONS_MAX: u32 = 8;
+    /// Connections and endpoints that were not needed for this long are closed.
+    CONNECTION_IDLE: Duration = Duration::from_mins(1);
+    /// Calls of a service that wait because all its connections are full.
+    MAX_WAITING: u32 = 10_000;
+    /// Faults in a row after which an endpoint is ejected.
+    FAULTS_IN_A_ROW: u32 = 5;
+    /// An endpoint is ejected when fewer of its results are good, in percent, of five at least.
+    GOOD_SHARE: u32 = 80;
+    /// Results count for this long.
+    FAULT_WINDOW: Duration = Duration::from_secs(30);
+    /// First time for which an endpoint is ejected; it doubles.
+    EJECTION_MIN: Duration = Duration::from_secs(1);
+    /// Longest time for which an endpoint is ejected.
+    EJECTION_MAX: Duration = Duration::from_mins(1);
     /// A new instance gets less than its share for this long, where another is older.
     WARM_UP: Duration = Duration::from_secs(10);
     /// Weight of an instance; 0 to 10,000.

@@ -102,13 +102,22 @@ impl Gauge {
         self.reported(reported / 2);
     }
 
+    /// Begins anew: another process answers.
+    pub(crate) fn forget(&self) {
+        for known in [&self.estimate, &self.slowest, &self.slowest_before] {
+            known.store(0, Ordering::Relaxed);
+        }
+        self.reported.store(0, Ordering::Relaxed);
+    }
+
     /// What the strategies need, with the number of calls in flight.
     pub(crate) fn load(&self, active: usize) -> Load {
         let reported = self.reported.load(Ordering::Relaxed);
         Load { active, latency: self.nanos(), reported }
     }
 
-    fn nanos(&self) -> f64 {
+    /// The estimate in ns; 0 when nothing is known.
+    pub(crate) fn nanos(&self) -> f64 {
         f64::from_bits(self.estimate.load(Ordering::Relaxed))
     }
 }

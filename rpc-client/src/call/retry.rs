@@ -55,9 +55,6 @@ impl Route {
     /// back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
-            || matches!(
-                self.cluster.pick(progress.wish, &progress.tried),
-                Pick::Found(_) | Pick::Full(_)
-            )
+            || matches!(self.cluster.look(&progress.wish()), Pick::Found(_) | Pick::Full)
     }
 }

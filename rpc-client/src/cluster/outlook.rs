@@ -1,6 +1,6 @@
 //! Whether a call that finds no endpoint should wait for one, and what to say when it should not.
 
-use crate::endpoint::Look;
+use crate::endpoint::{Listing, Look, Reach};
 use rpc_core::{
     defaults,
     discovery::{Source, View},
@@ -32,6 +32,16 @@ pub(crate) struct Past {
     pub(crate) gone: Option<Instant>,
     /// Since when the registry has listed no instance.
     empty: Option<Instant>,
+    /// Listed instances that an operator has disabled.
+    disabled: usize,
+}
+
+impl Past {
+    /// The registry has said something.
+    pub(crate) fn listed(&mut self, view: &View, now: Instant) {
+        self.empty = if view.instances.is_empty() { self.empty.or(Some(now)) } else { None };
+        self.disabled = view.disabled.iter().filter(|a| view.instances.contains_key(a)).count();
+    }
 }
 
 /// Endpoints that an error text names at most.
@@ -40,42 +50,43 @@ const NAMED: usize = 4;
 impl Outlook {
     /// Before anything was dialled: what is listed already is about to be.
     pub(crate) fn new(view: &View) -> Self {
-        let none = Self::of(view, &[], &mut Past::default());
+        let mut past = Past::default();
+        past.listed(view, Instant::now());
+        let none = Self::of(view, std::iter::empty(), &past);
         Self { lost: (none.listed > 0).then(Instant::now), ..none }
     }
 
     /// What `view` and the endpoints say; `past` is what they no longer show.
-    pub(crate) fn of(view: &View, endpoints: &[(SocketAddr, Look)], past: &mut Past) -> Self {
-        let (mut lost, mut silent, mut reasons) = (past.gone, false, Vec::new());
+    pub(crate) fn of<'a>(
+        view: &View,
+        endpoints: impl Iterator<Item = (SocketAddr, &'a Look)>,
+        past: &Past,
+    ) -> Self {
+        let (mut lost, mut silent, mut why) = (past.gone, false, Vec::new());
         // Those that are disabled take no calls however they are.
-        for (addr, look) in endpoints.iter().filter(|(addr, _)| !view.disabled.contains(addr)) {
-            match look {
-                Look::Usable { .. } => {}
-                Look::Silent => {
-                    silent = true;
-                    reasons.push((*addr, Arc::from("silent: connected, but does not answer")));
-                }
-                Look::Lost { since, why } => {
-                    lost = lost.max(Some(*since));
-                    reasons.push((*addr, Arc::clone(why)));
-                }
+        for (addr, look) in endpoints.filter(|(_, look)| look.listing != Listing::Disabled) {
+            let reason = if look.reach == Reach::Silent {
+                silent = true;
+                Arc::from("silent: connected, but does not answer")
+            } else if let Some((since, why)) = &look.lost {
+                lost = lost.max(Some(*since));
+                Arc::clone(why)
+            } else {
+                continue;
+            };
+            if why.len() < NAMED {
+                why.push((addr, reason));
             }
         }
-        reasons.truncate(NAMED);
-        past.empty = if view.instances.is_empty() {
-            past.empty.or_else(|| Some(Instant::now()))
-        } else {
-            None
-        };
         Self {
             source: view.source.clone(),
             place: Arc::clone(&view.place),
             listed: view.instances.len(),
-            disabled: view.instances.keys().filter(|a| view.disabled.contains(a)).count(),
+            disabled: past.disabled,
             empty: past.empty,
             lost,
             silent,
-            why: reasons,
+            why,
         }
     }
 

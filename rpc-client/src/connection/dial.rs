@@ -1,7 +1,7 @@
 //! Makes a connection: dial, greet, and start the tasks that serve it.
 
-use super::{Connection, OnChange, reader};
-use crate::{stats::Counters, timekeeper::Timekeeper};
+use super::{Connection, reader};
+use crate::{standing::Standing, stats::Counters, timekeeper::Timekeeper};
 use rpc_core::{
     defaults,
     transport::{Link, Network},
@@ -9,7 +9,6 @@ use rpc_core::{
 };
 use std::{
     fmt, io,
-    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
 };
 use tokio_util::task::TaskTracker;
@@ -41,24 +40,25 @@ pub(crate) struct Dialer {
     pub(crate) timekeeper: Timekeeper,
     pub(crate) counters: Counters,
     pub(crate) tasks: TaskTracker,
+    /// Cores that this process may use.
+    pub(crate) cores: usize,
 }
 
 impl Dialer {
-    /// Dials `addr`. The connection can carry calls at once: our preface is the first thing that
+    /// Dials an endpoint. The connection can carry calls at once: our preface is the first thing that
     /// it sends, and until the provider's is read the base limits of the protocol hold.
     pub(crate) async fn dial(
         self: &Arc<Self>,
-        addr: SocketAddr,
-        changed: &OnChange,
+        standing: &Arc<Standing>,
     ) -> Result<Arc<Connection>, DialError> {
-        let socket = tokio::time::timeout(defaults::DIAL_TIMEOUT, self.network.dial(addr))
+        let socket = tokio::time::timeout(defaults::DIAL_TIMEOUT, self.network.dial(standing.addr))
             .await
             .map_err(|_| DialError::TimedOut)?
             .map_err(DialError::Io)?;
         self.counters.dials.fetch_add(1, Ordering::Relaxed);
         let link = Link::new(socket);
-        let connection =
-            Arc::new(Connection::new(link, addr, Arc::clone(self), Arc::clone(changed)));
+        let connection = Connection::new(link, Arc::clone(self), Arc::clone(standing));
+        let connection = Arc::new(connection);
         // The outbox is empty and open; the preface goes out before anything else.
         let _ = connection.link.send(|out| Preface::new(None, self.limits).put(out));
         self.timekeeper.watch(&connection);

@@ -85,6 +85,7 @@ impl Reader {
             }
             let parsed = self.parse();
             let slots = &self.connection.slots;
+            self.connection.meter.answered(self.answers.len());
             let late = slots.complete(&mut self.answers, &mut self.wakers);
             if late > 0 {
                 self.connection.dialer.counters.late_replies.fetch_add(late, Ordering::Relaxed);
@@ -128,7 +129,7 @@ impl Reader {
         let count = connection.link.read_piece(buffer, assembly.room()).await?;
         self.now = Time::now();
         if connection.vigil.heard(self.now) {
-            connection.changed.notify_one();
+            connection.standing.endpoint.notify_one();
         }
         Ok(count > 0)
     }
@@ -147,7 +148,7 @@ impl Reader {
         self.buffer.consume(length);
         self.connection.link.credit().greeted(preface.limits);
         let _ = self.connection.instance.set(preface.instance);
-        self.connection.changed.notify_one();
+        self.connection.standing.endpoint.notify_one();
         Ok(true)
     }
 
@@ -173,6 +174,7 @@ impl Reader {
             return Ok(false);
         }
         if let Some(Progress::Complete(header, body)) = self.assembly.settle(&mut self.out) {
+            self.connection.meter.carried(body.len());
             self.answer(header, body);
         }
         let Some((header, length)) = next_header(buffer.data())? else { return Ok(false) };
@@ -276,16 +278,19 @@ impl Reader {
     }
 
     fn answer(&mut self, header: Header, body: Body) {
-        let Header { kind, aux, id, flags: _ } = header;
-        self.connection.gauge.reported((aux >> 8) as u8);
-        self.answers.push((id, Arrival::Answer { kind, aux, body, at: self.now }));
+        let Header { kind, flags, aux, id } = header;
+        self.connection.standing.gauge.reported((aux >> 8) as u8);
+        self.answers.push((id, Arrival::Answer { kind, flags, aux, body, at: self.now }));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{connection::Dialer, stats::Counters, timekeeper::Timekeeper};
+    use crate::{
+        connection::Dialer, queue::Queue, standing::Standing, stats::Counters,
+        timekeeper::Timekeeper,
+    };
     use rpc_core::{
         transport::{Link, Network},
         wire::put_frame,
@@ -304,8 +309,11 @@ mod tests {
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
+            cores: 1,
         };
-        let connection = Connection::new(link, addr, Arc::new(dialer), Arc::default());
+        let queue = Queue::new(1, Arc::default());
+        let standing = Standing::new(addr, Arc::default(), queue);
+        let connection = Connection::new(link, Arc::new(dialer), Arc::new(standing));
         Reader::new(Arc::new(connection), Limits::default())
     }
 

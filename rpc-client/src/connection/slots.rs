@@ -20,7 +20,6 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::sync::Notify;
 
 /// The table of one connection.
 #[derive(Debug)]
@@ -28,9 +27,6 @@ pub(super) struct Slots {
     table: Mutex<Table>,
     in_flight: AtomicUsize,
     open: AtomicBool,
-    /// For calls that wait for a place, and how many do.
-    room: Notify,
-    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -65,7 +61,7 @@ struct Slot {
 pub(crate) enum Arrival {
     /// A reply, an application error or a framework error.
     /// `aux` is the frame's: the codec, and the load of the provider; `at` is when it was read.
-    Answer { kind: Kind, aux: u16, body: Body, at: Time },
+    Answer { kind: Kind, flags: u8, aux: u16, body: Body, at: Time },
     /// The connection ended when this many of its bytes had reached the kernel.
     Broken { written: u64 },
     /// The provider does not answer pings. The call may be waited for again.
@@ -89,8 +85,6 @@ impl Slots {
             table: Mutex::new(Table::new()),
             in_flight: AtomicUsize::new(0),
             open: AtomicBool::new(true),
-            room: Notify::new(),
-            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -144,30 +138,10 @@ impl Slots {
         self.in_flight.store(table.slots.len() - table.free.len(), Ordering::Relaxed);
     }
 
-    /// Waits until a place has become free since `is_full` was last true.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: a place that was signalled to a dropped waiter is signalled to the next.
-    pub(super) async fn wait_for_room(&self, is_full: impl Fn(usize) -> bool) {
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&self.waiting);
-        let room = self.room.notified();
-        // Under the lock, as places are freed: either it is seen here, or who frees it sees who
-        // waits.
-        let taken = {
-            let table = lock(&self.table);
-            table.slots.len() - table.free.len()
-        };
-        if is_full(taken) {
-            room.await;
-        }
+    /// Sees to it that [`in_flight`](Self::in_flight) does not show more than there are now: a place
+    /// that was given back before is seen, one that is given back after finds who waits for it.
+    pub(super) fn look_closely(&self) {
+        drop(lock(&self.table));
     }
 
     /// Admits no more calls; says whether none is running.
@@ -281,9 +255,7 @@ impl Slots {
         this.count(&table);
         let last = table.free.len() == table.slots.len();
         drop(table);
-        if this.waiting.load(Ordering::SeqCst) > 0 {
-            this.room.notify_one();
-        }
+        connection.standing.queue.freed();
         if last {
             connection.last_place_freed();
         }

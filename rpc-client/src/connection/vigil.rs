@@ -17,6 +17,8 @@ pub(super) struct Vigil {
     /// When the ping that is not answered yet was sent; 0 when there is none.
     pinged: AtomicU64,
     silent: AtomicBool,
+    /// It was pinged because another connection of its endpoint is in trouble.
+    suspected: AtomicBool,
     /// Since when there have been calls at every look; 0 when there were none. The timekeeper's.
     busy: AtomicU64,
     idle: Duration,
@@ -38,19 +40,39 @@ impl Vigil {
             heard: AtomicU64::new(Time::now().nanos()),
             pinged: AtomicU64::new(0),
             silent: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
             busy: AtomicU64::new(0),
             idle: defaults::IDLE_PING.mul_f64(jitter),
         }
     }
 
-    /// A byte has come. Says whether the provider had been silent.
+    /// A byte has come. Says whether the provider had been silent, or suspected of it.
     pub(super) fn heard(&self, now: Time) -> bool {
         self.heard.store(now.nanos(), Ordering::Relaxed);
+        let mut cleared = false;
         if self.pinged.load(Ordering::Relaxed) != 0 {
             self.pinged.store(0, Ordering::Relaxed);
+            cleared = self.suspected.swap(false, Ordering::Relaxed);
         }
         // Looked at for itself: it may have been set a moment after the ping was answered.
-        self.is_silent() && self.silent.swap(false, Ordering::Relaxed)
+        cleared | (self.is_silent() && self.silent.swap(false, Ordering::Relaxed))
+    }
+
+    /// When the last byte came.
+    pub(super) fn heard_at(&self) -> Time {
+        Time::from_nanos(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Something speaks against the provider: whether it is to be pinged now.
+    pub(super) fn suspect(&self, now: Time) -> bool {
+        self.suspected.store(true, Ordering::Relaxed);
+        let relaxed = Ordering::Relaxed;
+        self.pinged.compare_exchange(0, now.nanos().max(1), relaxed, relaxed).is_ok()
+    }
+
+    /// Whether a ping after a suspicion is unanswered.
+    pub(super) fn is_suspected(&self) -> bool {
+        self.suspected.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -124,6 +146,18 @@ mod tests {
         vigil.silent.store(true, Ordering::Relaxed);
         assert!(vigil.heard(ms(1_000)));
         assert!(!vigil.is_silent());
+    }
+
+    #[test]
+    fn a_suspicion_asks_at_once_and_any_byte_ends_it() {
+        let vigil = Vigil::new();
+        vigil.heard(ms(1_000));
+        assert!(vigil.suspect(ms(1_100)) && vigil.is_suspected());
+        assert!(!vigil.suspect(ms(1_200)), "it is asked already");
+        assert_eq!(vigil.look(ms(2_000), false), Look::Fine);
+        assert!(vigil.heard(ms(2_050)) && !vigil.is_suspected());
+        assert!(vigil.suspect(ms(3_000)));
+        assert_eq!(vigil.look(ms(4_000), false), Look::Silent, "without any call, too");
     }
 
     #[test]

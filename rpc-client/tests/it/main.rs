@@ -5,7 +5,9 @@
 
 mod balance;
 mod endpoints;
+mod explain;
 mod large;
 mod moving;
 mod outbox;
+mod pool;
 mod script;

@@ -60,6 +60,13 @@ impl Provider {
         peer
     }
 
+    /// The next connection, greeted, whenever it comes.
+    pub async fn patiently_greet(&self) -> Peer {
+        let mut peer = Peer::new(self.listener.accept().await.unwrap().0);
+        peer.greet(Limits::default()).await;
+        peer
+    }
+
     /// A client that knows this provider alone.
     pub async fn client(&self) -> Client {
         Client::connect(format!("static://{}", self.addr)).await.unwrap()

@@ -150,19 +150,23 @@ fn a_retry_is_not_retried_at_the_hops_behind_it() {
         let error = client.pass(3).await.unwrap_err();
         assert_eq!((error.code(), error.attempts()), (RpcCode::Unavailable, 3));
         // Each hop is retried twice, and each retry goes straight through: with retries of retries
-        // it would be 81 at the last.
+        // it would be 81 at the last. A provider that was ejected meanwhile is spared some.
+        let once_at_most = |hop, most: usize| {
+            let (calls, retries) = served.count(hop);
+            assert!(calls == retries + 1 && calls <= most, "{calls} and {retries} at hop {hop}");
+        };
         assert_eq!(served.count(3), (3, 2));
-        assert_eq!(served.count(2), (5, 4));
-        assert_eq!(served.count(1), (7, 6));
-        assert_eq!(served.count(0), (9, 8));
+        once_at_most(2, 5);
+        once_at_most(1, 7);
+        once_at_most(0, 9);
 
         // Also if a handler insists.
         served.seen.lock().unwrap().clear();
         client.insist(2).await.unwrap_err();
-        assert_eq!(served.count(2), (3, 2));
         // It asks for five, and there are three providers.
-        assert_eq!(served.count(1), (5, 4));
-        assert_eq!(served.count(0), (7, 6));
+        once_at_most(2, 3);
+        once_at_most(1, 5);
+        once_at_most(0, 7);
     });
 }
 

@@ -1,0 +1,258 @@
+//! What a person is told about an endpoint.
+
+use super::{Endpoint, EndpointState, Known, Listed};
+use crate::{
+    clock::now_ms,
+    standing::{Cause, Phase},
+};
+use rpc_core::{defaults, discovery::Instance, transport::lock};
+use serde::{Serialize, Serializer};
+use std::{fmt, net::SocketAddr, time::Duration};
+use tokio::time::Instant;
+
+/// One endpoint of a service, as its client sees it at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EndpointReport {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What it is used for.
+    pub state: EndpointState,
+    /// Why it is in that state, in words.
+    pub why: String,
+    /// How long it has been in that state; in seconds when serialized.
+    #[serde(serialize_with = "seconds")]
+    pub lasting: Duration,
+    /// Whether the balance strategy may choose it for any call.
+    pub eligible: bool,
+    /// The id that the registry lists, 16 hex digits, if it lists one.
+    pub instance: Option<String>,
+    /// Its weight in the registry; it counts under weighted strategies.
+    pub weight: u32,
+    /// Connections that are open, in whatever condition.
+    pub connections: usize,
+    /// Calls in flight on them.
+    pub in_flight: usize,
+    /// Its latency as the strategies see it, if it is known; in seconds when serialized.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub latency: Option<Duration>,
+    /// Faults in a row that are on record; five eject it.
+    pub faults_in_a_row: u32,
+    /// Faults within the last 30 s, not counting the first.
+    pub recent_faults: u32,
+    /// Results within the last 30 s, as far as they were counted: from the first fault on.
+    pub recent_results: u32,
+}
+
+/// An endpoint that was given up.
+#[derive(Debug, Clone)]
+pub(crate) struct Gone {
+    pub(crate) addr: SocketAddr,
+    pub(crate) at: Instant,
+    why: String,
+}
+
+impl EndpointReport {
+    /// An instance that is listed and not dialled.
+    pub(crate) fn idle(instance: &Instance, disabled: bool, why: &str) -> Self {
+        let (state, why) =
+            if disabled { (EndpointState::Disabled, DISABLED) } else { (EndpointState::Idle, why) };
+        Self {
+            instance: instance.id.map(|id| id.to_string()),
+            weight: instance.weight,
+            ..Self::bare(instance.addr, state, why.to_owned())
+        }
+    }
+
+    pub(crate) fn gone(gone: &Gone, now: Instant) -> Self {
+        let lasting = now.saturating_duration_since(gone.at);
+        Self { lasting, ..Self::bare(gone.addr, EndpointState::Gone, gone.why.clone()) }
+    }
+
+    fn bare(addr: SocketAddr, state: EndpointState, why: String) -> Self {
+        Self {
+            addr,
+            state,
+            why,
+            lasting: Duration::ZERO,
+            eligible: false,
+            instance: None,
+            weight: 0,
+            connections: 0,
+            in_flight: 0,
+            latency: None,
+            faults_in_a_row: 0,
+            recent_faults: 0,
+            recent_results: 0,
+        }
+    }
+}
+
+const DISABLED: &str = "an operator has disabled it in the configuration of the service; running \
+                        calls end on it";
+
+impl Endpoint {
+    /// What is known of it, for people.
+    pub(crate) fn report(&self, now: Instant) -> EndpointReport {
+        let (phase, (in_a_row, faults, results)) =
+            self.standing.read(|record| (record.phase(), record.faults(now_ms(now))));
+        let known = lock(&self.known);
+        let (state, since) = known.state;
+        let in_flight = known.connections.iter().map(|c| c.in_flight()).sum();
+        let nanos = self.standing.gauge.nanos();
+        let takes_calls = matches!(state, EndpointState::Serving | EndpointState::Probation);
+        EndpointReport {
+            why: known.why(phase, in_flight, now),
+            lasting: now.saturating_duration_since(since),
+            eligible: takes_calls,
+            instance: known.instance.id.map(|id| id.to_string()),
+            weight: known.weight,
+            connections: known.connections.iter().filter(|c| !c.is_ended()).count(),
+            in_flight,
+            latency: (nanos > 0.0).then(|| Duration::from_secs_f64(nanos / 1e9)),
+            faults_in_a_row: in_a_row,
+            recent_faults: faults,
+            recent_results: results,
+            ..EndpointReport::bare(known.instance.addr, state, String::new())
+        }
+    }
+
+    /// What is remembered of it when it is given up.
+    pub(crate) fn gone(&self, now: Instant) -> Gone {
+        let known = lock(&self.known);
+        let reach = known.reach(&known.glances());
+        let why = match known.listed {
+            Listed::Missing { removed: true, .. } => {
+                "the registry has taken it off its list for good".to_owned()
+            }
+            Listed::Missing { since, .. } => {
+                let missing = now.saturating_duration_since(since);
+                if missing >= defaults::PROBATION {
+                    format!("the registry has not listed it for {}", span(missing))
+                } else if reach == super::Reach::Stranger {
+                    "the registry no longer lists it, and another instance answers there".to_owned()
+                } else {
+                    format!("the registry no longer lists it, and {}", known.failure(reach))
+                }
+            }
+            _ => "it is not needed".to_owned(),
+        };
+        Gone { addr: known.instance.addr, at: now, why }
+    }
+}
+
+impl Known {
+    fn why(&self, phase: Phase, in_flight: usize, now: Instant) -> String {
+        match self.state.0 {
+            EndpointState::Connecting => {
+                let reach = self.reach(&self.glances());
+                match (self.failure(reach), self.lost_before || self.reached) {
+                    (failure, true) => failure.to_string(),
+                    (failure, false) => format!("{failure}; it has not been reached yet"),
+                }
+            }
+            EndpointState::Serving => {
+                let share = if self.weight == 0 {
+                    ", but its weight is 0: weighted strategies leave it out"
+                } else {
+                    ""
+                };
+                format!("it takes calls{share}")
+            }
+            EndpointState::Silent => format!(
+                "connected, but it does not answer a ping; no new calls until it does, {in_flight} \
+                 wait for it"
+            ),
+            EndpointState::Probation => {
+                let missing =
+                    self.vanished().map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+                format!(
+                    "the registry has not listed it for {}, but it answers as the same instance; it \
+                     is given up in {}",
+                    span(missing),
+                    span(defaults::PROBATION.saturating_sub(missing))
+                )
+            }
+            EndpointState::Ejected => ejected(phase, now),
+            EndpointState::Leaving => {
+                format!("its provider has said that it leaves; {in_flight} calls still run on it")
+            }
+            EndpointState::Disabled => DISABLED.to_owned(),
+            EndpointState::Idle | EndpointState::Gone => String::new(),
+        }
+    }
+}
+
+fn ejected(phase: Phase, now: Instant) -> String {
+    match phase {
+        Phase::Ejected { why, until, .. } => {
+            let left = Duration::from_millis(until.saturating_sub(now_ms(now)));
+            let how = match why.cause {
+                Cause::Calls => "single calls try it",
+                Cause::Connection => "a ping tries it",
+            };
+            format!("{why}; it is out for another {}, then {how}", span(left))
+        }
+        Phase::Probing { why, good, .. } if why.cause == Cause::Calls => {
+            format!("{why}; single calls try it, {good} in a row went well")
+        }
+        Phase::Probing { why, .. } => format!("{why}; it has been asked whether it is back"),
+        Phase::Trusted | Phase::Tripped { .. } => "it is about to come back".to_owned(),
+    }
+}
+
+/// A time as people say it.
+pub(crate) fn span(time: Duration) -> String {
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        1..=9 => format!("{:.1} s", time.as_secs_f64()),
+        seconds @ 10..=119 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    }
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+#[expect(clippy::ref_option, reason = "serde asks for it")]
+fn maybe_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
+}
+
+impl fmt::Display for EndpointReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.addr, self.state)?;
+        if !self.lasting.is_zero() {
+            write!(f, " for {}", span(self.lasting))?;
+        }
+        write!(f, ": {}", self.why)?;
+        if self.connections > 0 {
+            let s = if self.connections == 1 { "" } else { "s" };
+            write!(f, " ({} connection{s}, {} in flight", self.connections, self.in_flight)?;
+            if let Some(latency) = self.latency {
+                write!(f, ", {latency:.1?}")?;
+            }
+            write!(f, ", weight {}", self.weight)?;
+            if self.faults_in_a_row > 0 {
+                write!(f, ", {} faults in a row", self.faults_in_a_row)?;
+            }
+            if self.recent_faults > 0 {
+                write!(f, ", {} faults of {} results", self.recent_faults, self.recent_results)?;
+            }
+            write!(f, ")")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        let said = [12, 1_500, 12_345, 119_000, 600_000].map(|ms| span(Duration::from_millis(ms)));
+        assert_eq!(said, ["12 ms", "1.5 s", "12 s", "119 s", "10 min"]);
+    }
+}

@@ -1,0 +1,221 @@
+//! Calls that wait for room, because every connection of every endpoint of a service is full.
+//!
+//! First come, first served: a call keeps its place until it is admitted, and new calls go behind
+//! those that wait. The line is bounded.
+
+use rpc_core::transport::lock;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// The waiting calls of one service.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    limit: usize,
+    line: Mutex<Line>,
+    waiting: AtomicUsize,
+    /// Those whom no new call may overtake: they would take any endpoint.
+    first_come: AtomicUsize,
+    refused: AtomicU64,
+    /// Told when calls begin to wait, and when one is refused.
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    next: u64,
+    /// Each with how it is called, and whether it would take any endpoint.
+    places: BTreeMap<u64, (Arc<Notify>, bool)>,
+    /// Since when somebody has been waiting without a break.
+    since: Option<Instant>,
+}
+
+/// A place in the line; left when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    queue: Arc<Queue>,
+    number: u64,
+    called: Arc<Notify>,
+    any: bool,
+}
+
+/// What the line looks like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) now: usize,
+    pub(crate) since: Option<Instant>,
+    /// Calls that found the line full, ever.
+    pub(crate) refused: u64,
+}
+
+impl Queue {
+    /// A line of at most `limit` calls; `changed` is told when it matters to the service.
+    pub(crate) fn new(limit: usize, changed: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            line: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            first_come: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            changed,
+        })
+    }
+
+    /// Whether a new call has to go behind others.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.first_come.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(crate) fn look(&self) -> Waiting {
+        let line = lock(&self.line);
+        let refused = self.refused.load(Ordering::Relaxed);
+        Waiting { now: line.places.len(), since: line.since, refused }
+    }
+
+    /// Goes to the end of the line; `None` when it is as long as it may be. `any` says that the
+    /// call would take any endpoint.
+    pub(crate) fn join(self: &Arc<Self>, any: bool) -> Option<Place> {
+        let mut line = lock(&self.line);
+        if line.places.len() >= self.limit {
+            drop(line);
+            if self.refused.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
+                self.changed.notify_one();
+            }
+            return None;
+        }
+        let number = line.next;
+        line.next += 1;
+        let called = Arc::new(Notify::new());
+        line.places.insert(number, (Arc::clone(&called), any));
+        // Sequentially consistent, as is `freed`: either it sees this call, or the call sees room.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        if any {
+            self.first_come.fetch_add(1, Ordering::Relaxed);
+        }
+        let first = line.since.is_none();
+        line.since.get_or_insert_with(Instant::now);
+        drop(line);
+        if first {
+            self.changed.notify_one();
+        }
+        Some(Place { queue: Arc::clone(self), number, called, any })
+    }
+
+    /// A place on a connection has become free.
+    #[inline]
+    pub(crate) fn freed(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.call(0);
+        }
+    }
+
+    /// Calls the first in line from this number on.
+    fn call(&self, from: u64) {
+        let first = lock(&self.line).places.range(from..).next().map(|(_, place)| place.clone());
+        if let Some((called, _)) = first {
+            called.notify_one();
+        }
+    }
+}
+
+impl Place {
+    /// Waits until there may be room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: who leaves calls the next.
+    pub(crate) async fn called(&self) {
+        self.called.notified().await;
+    }
+
+    /// Whether nobody before it would take what it takes.
+    pub(crate) fn is_next(&self) -> bool {
+        !lock(&self.queue.line).places.range(..self.number).any(|(_, (_, any))| *any)
+    }
+
+    /// The room that there is, is of no use to this call: the next one may look.
+    pub(crate) fn pass_on(&self) {
+        self.queue.call(self.number + 1);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        {
+            let mut line = lock(&self.queue.line);
+            line.places.remove(&self.number);
+            if line.places.is_empty() {
+                line.since = None;
+            }
+            self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
+            if self.any {
+                self.queue.first_come.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        // It may have been called and not used the room, or there may be more than it needed.
+        self.queue.call(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(limit: usize) -> Arc<Queue> {
+        Queue::new(limit, Arc::default())
+    }
+
+    fn is_called(place: &Place) -> bool {
+        let mut called = std::pin::pin!(place.called());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        called.as_mut().poll(&mut cx).is_ready()
+    }
+
+    #[test]
+    fn the_first_is_called_first_and_who_leaves_calls_the_next() {
+        let queue = queue(3);
+        let [a, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
+        assert!(a.is_next() && !b.is_next() && queue.is_busy());
+        queue.freed();
+        queue.freed();
+        assert!(!is_called(&b) && is_called(&a));
+        drop(a);
+        assert!(is_called(&b), "the second place is not lost");
+        b.pass_on();
+        assert!(!is_called(&b) && is_called(&c));
+        drop((b, c));
+        assert!(!queue.is_busy());
+        let Waiting { now, since, refused } = queue.look();
+        assert_eq!((now, since, refused), (0, None, 0));
+    }
+
+    #[test]
+    fn the_line_is_bounded_and_says_how_many_it_refused() {
+        let queue = queue(2);
+        let places = [queue.join(true).unwrap(), queue.join(false).unwrap()];
+        assert!(queue.join(true).is_none());
+        assert_eq!(queue.look().refused, 1);
+        assert!(queue.look().since.is_some());
+        drop(places);
+        assert!(queue.join(true).is_some());
+    }
+
+    #[test]
+    fn new_calls_overtake_only_those_that_cannot_go_anywhere() {
+        let queue = queue(2);
+        let _picky = queue.join(false).unwrap();
+        assert!(!queue.is_busy());
+        let any = queue.join(true).unwrap();
+        assert!(queue.is_busy() && any.is_next());
+    }
+}
