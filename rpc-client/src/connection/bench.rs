@@ -1,7 +1,9 @@
 //! The table of calls for benchmarks: reached with the feature `bench` alone.
 
 use super::{Arrival, Connection, Dialer, Waiter, slots::Slots};
-use crate::{clock::Time, stats::Counters, timekeeper::Timekeeper};
+use crate::{
+    clock::Time, queue::Queue, standing::Standing, stats::Counters, timekeeper::Timekeeper,
+};
 use rpc_core::{
     transport::{Body, Link, Network},
     wire::{BASE_LIMITS, Kind},
@@ -36,8 +38,10 @@ impl Table {
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
+            cores: 1,
         };
-        Ok(Self(Connection::new(link, addr, Arc::new(dialer), Arc::default())))
+        let standing = Standing::new(addr, Arc::default(), Queue::new(1, Arc::default()));
+        Ok(Self(Connection::new(link, Arc::new(dialer), Arc::new(standing))))
     }
 
     /// So often, as many calls as are told take their places, wait, are answered as by one read,
@@ -55,7 +59,10 @@ impl Table {
             }
             answers.extend(waiting.iter().map(|waiter: &Waiter<'_>| {
                 let body = Body::new();
-                (waiter.id(), Arrival::Answer { kind: Kind::Reply, aux: 0, body, at: now })
+                (
+                    waiter.id(),
+                    Arrival::Answer { kind: Kind::Reply, flags: 0, aux: 0, body, at: now },
+                )
             }));
             self.0.slots.complete(&mut answers, &mut wakers);
             for mut waiter in waiting.drain(..) {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::{connection::Dialer, stats::Counters, timekeeper::Timekeeper};
+use crate::{
+    connection::Dialer, queue::Queue, standing::Standing, stats::Counters, timekeeper::Timekeeper,
+};
 use rpc_core::{
     transport::{Link, Network},
     wire::Limits,
@@ -18,8 +20,10 @@ async fn connection() -> Connection {
         timekeeper: Timekeeper::new(),
         counters: Counters::default(),
         tasks: TaskTracker::new(),
+        cores: 1,
     };
-    Connection::new(link, addr, Arc::new(dialer), Arc::default())
+    let standing = Standing::new(addr, Arc::default(), Queue::new(1, Arc::default()));
+    Connection::new(link, Arc::new(dialer), Arc::new(standing))
 }
 
 fn admit(connection: &Connection, deadline: Time) -> Waiter<'_> {
