@@ -30,6 +30,8 @@ impl Adder for Adding {
 }
 
 const CALLS: u64 = 640;
+/// Fewer than the clock's task takes a turn between.
+const FEW: u64 = 20;
 
 async fn serve() -> Server {
     let server = Server::builder().collected(false).registry("static://127.0.0.1:1");
@@ -103,10 +105,10 @@ fn a_call_allocates_once_in_the_client() {
     });
     let runtime = runtime(false);
     let proxy = runtime.block_on(connect(addr.recv().unwrap()));
-    let round = || measure(|| runtime.block_on(calls(&proxy, CALLS))).count_total;
+    let round = || measure(|| runtime.block_on(calls(&proxy, FEW))).count_total;
     // The clock runs here, and what it brings about now and then is not of a call.
-    let least = (0..20).map(|_| round()).min().unwrap();
-    assert_eq!(least, CALLS);
+    let least = (0..200).map(|_| round()).min().unwrap();
+    assert_eq!(least, FEW);
     drop(proxy);
     drop(end);
     server.join().unwrap();
