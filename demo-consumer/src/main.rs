@@ -54,11 +54,13 @@ async fn main() -> ExitCode {
 }
 
 async fn tour(settings: &Connect) -> Result<bool, SetupError> {
-    let client = connect(settings).await?;
+    let config = settings.config()?;
+    let registry = config.registry.clone().unwrap_or_default();
+    let client = Client::builder().config(config).build().await?;
     if let Err(error) = client.warm().await {
-        return Err(SetupError::new(format!("{error}\n{}", how_to_start(&settings.registry))));
+        return Err(SetupError::new(format!("{error}\n{}", how_to_start(&registry))));
     }
-    println!("Connected by way of {}.\n", settings.registry);
+    println!("Connected by way of {registry}.\n");
     match tour::tour(&client).await {
         Ok(()) => Ok(true),
         Err(why) => {
@@ -69,7 +71,7 @@ async fn tour(settings: &Connect) -> Result<bool, SetupError> {
 }
 
 async fn connect(settings: &Connect) -> Result<Client, SetupError> {
-    Client::builder().registry(settings.registry.as_str()).balance(settings.balance).build().await
+    Client::builder().config(settings.config()?).build().await
 }
 
 fn how_to_start(registry: &str) -> String {

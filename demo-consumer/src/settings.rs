@@ -1,11 +1,18 @@
-//! What the consumer is told by flags and environment variables.
+//! What the consumer is told by flags; file and variables are the framework's.
 
 use clap::{Args, Parser, Subcommand};
-use rpc_client::Balance;
+use rpc_client::{Balance, Config};
+use rpc_core::SetupError;
 use std::{path::PathBuf, time::Duration};
+
+/// What the flags are not told.
+const REST: &str = "What is not said here is read from RPC_REGISTRY, RPC_BALANCE and the other RPC_* variables, \
+                    and from the file that RPC_CONFIG names: see docs/configuration.md. Without them the registry \
+                    is zookeeper://127.0.0.1:2181/rpc.";
 
 /// Calls what the demo's providers serve.
 #[derive(Debug, Parser)]
+#[command(after_help = REST)]
 pub(crate) struct Settings {
     #[command(flatten)]
     pub(crate) connect: Connect,
@@ -18,13 +25,29 @@ pub(crate) struct Settings {
 #[derive(Debug, Args)]
 pub(crate) struct Connect {
     /// Where providers are found: zookeeper://host:port,../root, or static://host:port,..
-    #[arg(long, env = "RPC_REGISTRY", default_value = "zookeeper://127.0.0.1:2181/rpc")]
-    pub(crate) registry: String,
+    #[arg(long)]
+    registry: Option<String>,
 
     /// How calls are spread: peak-ewma, least-active, round-robin, weighted-round-robin, random,
     /// weighted-random, consistent-hash
-    #[arg(long, env = "RPC_BALANCE", default_value = "peak-ewma")]
-    pub(crate) balance: Balance,
+    #[arg(long)]
+    balance: Option<Balance>,
+}
+
+impl Connect {
+    /// What is said here, over what file and variables say.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file or the variables.
+    pub(crate) fn config(&self) -> Result<Config, SetupError> {
+        let mut config = Config::load()?;
+        config.registry = (self.registry.clone())
+            .or(config.registry)
+            .or_else(|| Some("zookeeper://127.0.0.1:2181/rpc".to_owned()));
+        config.balance = self.balance.or(config.balance);
+        Ok(config)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -46,25 +46,17 @@ async fn serve(settings: Settings) -> Result<ExitCode, SetupError> {
     // Listened for from here on, so that a signal during the start is not lost.
     let mut signals = Signals::listen().map_err(|e| SetupError::new(e.to_string()))?;
     let node = Node::install(&settings)?;
+    let config = settings.server()?;
+    let registry = config.registry.clone().unwrap_or_default();
     // `Orders` calls `Users`, on this provider or any other.
-    let users: UsersClient = Client::connect(settings.registry.as_str()).await?.get();
-    let mut server = Server::builder()
-        .bind(&settings.bind)
-        .registry(settings.registry.as_str())
-        .weight(settings.weight)
-        .service(Room::default())
-        .provide(users);
-    if let Some(address) = &settings.advertise {
-        server = server.advertise(address);
-    }
-    for (key, value) in &settings.labels {
-        server = server.label(key, value);
-    }
+    let users = Client::builder().config(rpc_client::Config::load()?).registry(&registry);
+    let users: UsersClient = users.build().await?.get();
+    let server = Server::builder().config(config).service(Room::default()).provide(users);
     let server = server.start().await?;
     node.serves_at(server.advertised_addr());
 
     println!("demo-provider {}, process {}", node.name(), std::process::id());
-    println!("  registry {}", settings.registry);
+    println!("  registry {registry}");
     for service in server.services() {
         println!("  serves   {service}");
     }

@@ -1,6 +1,8 @@
 //! The only way to make a client.
 
-use crate::{budget::RetryBudget, client::Client, endpoint::PoolSize, shared::Settings};
+use crate::{
+    budget::RetryBudget, client::Client, config::Config, endpoint::PoolSize, shared::Settings,
+};
 use rpc_core::{
     Balance, SetupError, defaults,
     discovery::{RegistrySource, SnapshotRegistry},
@@ -8,11 +10,8 @@ use rpc_core::{
     transport::Network,
     wire::Limits,
 };
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
-
-/// The most connections to one endpoint that can be asked for.
-const MAX_CONNECTIONS: u32 = 1_024;
 
 /// Describes a client; see [`Client::builder`].
 #[derive(Debug)]
@@ -20,22 +19,10 @@ const MAX_CONNECTIONS: u32 = 1_024;
 pub struct ClientBuilder {
     registry: Option<RegistrySource>,
     network: Network,
-    balance: Balance,
-    balances: BTreeMap<String, Balance>,
-    warm_up: Duration,
-    timeout: Duration,
-    retries: u32,
-    retry_budget: RetryBudget,
-    max_message: u32,
-    max_in_flight: u32,
-    max_waiting: u32,
-    connections: RangeInclusive<u32>,
-    initial_connections: Option<u32>,
-    snapshots: Option<PathBuf>,
+    /// What the setters were told. It holds over `config`, whichever came first.
+    set: Config,
+    config: Config,
 }
-
-/// What a retry budget gives each second at most.
-const MOST_PER_SECOND: u32 = 1_000_000;
 
 impl Client {
     /// A client with default settings, for providers that `registry` lists: a URL such as
@@ -60,19 +47,17 @@ impl ClientBuilder {
         Self {
             registry: None,
             network: Network::TCP,
-            balance: Balance::default(),
-            balances: BTreeMap::new(),
-            warm_up: defaults::WARM_UP,
-            timeout: defaults::CALL_TIMEOUT,
-            retries: defaults::RETRIES,
-            retry_budget: RetryBudget::default(),
-            max_message: defaults::MAX_MESSAGE,
-            max_in_flight: defaults::MAX_IN_FLIGHT_PER_PROCESS,
-            max_waiting: defaults::MAX_WAITING,
-            connections: defaults::CONNECTIONS_MIN..=defaults::CONNECTIONS_MAX,
-            initial_connections: None,
-            snapshots: None,
+            set: Config::default(),
+            config: Config::default(),
         }
+    }
+
+    /// What a configuration says: of [`Config::load`], or one that the program has filled in. What
+    /// the other setters say holds over it, whether they are called before or after this; of two
+    /// configurations the later holds.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = self.config.overlaid_with(config);
+        self
     }
 
     /// Where providers are found: `zookeeper://h1:2181,h2:2181/rpc`, `static://host:port,..`,
@@ -93,14 +78,14 @@ impl ClientBuilder {
     /// A service may have its own, see [`service_balance`](Self::service_balance), and a call too,
     /// see [`CallOptions::balance`](rpc_core::CallOptions::balance).
     pub fn balance(mut self, balance: Balance) -> Self {
-        self.balance = balance;
+        self.set.balance = Some(balance);
         self
     }
 
     /// How the calls of one service are spread: `name@version`, or `name` for all versions that
     /// have none of their own. Default: as those of all.
     pub fn service_balance(mut self, service: impl Into<String>, balance: Balance) -> Self {
-        self.balances.insert(service.into(), balance);
+        self.set.service_balance.insert(service.into(), balance);
         self
     }
 
@@ -112,21 +97,21 @@ impl ClientBuilder {
     /// spared. An instance that is connected again is not new. No effect on `Random` and
     /// `RoundRobin`, which promise equal shares, and `ConsistentHash`, whose keys must not move.
     pub fn warm_up(mut self, warm_up: Duration) -> Self {
-        self.warm_up = warm_up;
+        self.set.warm_up = Some(warm_up);
         self
     }
 
     /// How long a call may take when neither it, nor its method, nor its contract says. Default
-    /// 10 s; more than zero.
+    /// 10 s; 1 ms to 24 h.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.set.timeout = Some(timeout);
         self
     }
 
-    /// Further attempts of a call after its first, each at another endpoint. Default 2. Calls that
-    /// a handler makes for a request that is a retry itself have none.
+    /// Further attempts of a call after its first, each at another endpoint. Default 2, at most
+    /// 100. Calls that a handler makes for a request that is a retry itself have none.
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.set.retries = Some(retries);
         self
     }
 
@@ -139,20 +124,21 @@ impl ClientBuilder {
     /// moves without having reached a provider costs nothing. When the budget is spent, a call
     /// ends with the error of its last attempt; [`ClientStats`](crate::ClientStats) counts that.
     pub fn retry_budget(mut self, share: f64, per_second: u32) -> Self {
-        self.retry_budget = RetryBudget { share, per_second };
+        self.set.retry_budget_share = Some(share);
+        self.set.retry_budget_per_second = Some(per_second);
         self
     }
 
     /// Largest message that is sent or received, in bytes. Default 4 MiB; 64 KiB to 1 GiB.
     pub fn max_message(mut self, bytes: u32) -> Self {
-        self.max_message = bytes;
+        self.set.max_message = Some(bytes);
         self
     }
 
     /// Calls in flight at once, those that wait for an endpoint included. Default 131,072; at
     /// least 1. A call beyond it fails with `ResourceExhausted` and `NotSent`.
     pub fn max_in_flight(mut self, calls: u32) -> Self {
-        self.max_in_flight = calls;
+        self.set.max_in_flight = Some(calls);
         self
     }
 
@@ -160,7 +146,7 @@ impl ClientBuilder {
     /// it has as many calls in flight as its provider takes. Default 10,000; 0 lets none wait. A
     /// call beyond it fails with `ResourceExhausted` and `NotSent`.
     pub fn max_waiting(mut self, calls: u32) -> Self {
-        self.max_waiting = calls;
+        self.set.max_waiting = Some(calls);
         self
     }
 
@@ -169,32 +155,16 @@ impl ClientBuilder {
     /// when large bodies or very many calls keep those open busy, and closed when they were not
     /// needed for a minute.
     pub fn connections(mut self, range: RangeInclusive<u32>) -> Self {
-        self.connections = range;
+        self.set.connections_min = Some(*range.start());
+        self.set.connections_max = Some(*range.end());
         self
     }
 
     /// Connections that an endpoint begins with, within [`connections`](Self::connections).
     /// Default 1, or the fewest that there may be.
     pub fn initial_connections(mut self, count: u32) -> Self {
-        self.initial_connections = Some(count);
+        self.set.initial_connections = Some(count);
         self
-    }
-
-    fn pool(&self) -> Result<PoolSize, SetupError> {
-        let (min, max) = (*self.connections.start(), *self.connections.end());
-        if min == 0 || min > max || max > MAX_CONNECTIONS {
-            return Err(SetupError::new(format!(
-                "`connections` is {min}..={max}; it begins at 1 or later, ends there or later, and \
-                 at {MAX_CONNECTIONS} at the latest"
-            )));
-        }
-        let initial = self.initial_connections.unwrap_or(defaults::CONNECTIONS_INITIAL.max(min));
-        if !self.connections.contains(&initial) {
-            return Err(SetupError::new(format!(
-                "`initial_connections` is {initial}; it is within `connections`, {min} to {max}"
-            )));
-        }
-        Ok(PoolSize { initial, min, max })
     }
 
     /// A directory in which the newest list of each service is kept, so that a client which starts
@@ -207,7 +177,7 @@ impl ClientBuilder {
     /// the registry gives replaces the snapshot's. Nothing is kept of `static://` and `memory://`.
     /// See [`SnapshotRegistry`].
     pub fn snapshots(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.snapshots = Some(directory.into());
+        self.set.snapshots = Some(directory.into());
         self
     }
 
@@ -221,54 +191,62 @@ impl ClientBuilder {
     pub async fn build(self) -> Result<Client, SetupError> {
         let runtime = Handle::try_current()
             .map_err(|_| SetupError::new("a client is built within a tokio runtime"))?;
-        let pool = self.pool()?;
-        let registry = self.registry.ok_or_else(|| {
+        let config = self.config.overlaid_with(self.set);
+        let registry = self.registry.or(config.registry.as_deref().map(RegistrySource::from));
+        let registry = registry.ok_or_else(|| {
             SetupError::new(
                 "the client has no registry; add .registry(\"zookeeper://host:2181\"), \
                  .registry(\"static://host:port\") or .registry(\"memory://name\")",
             )
         })?;
-        if self.timeout.is_zero() {
-            return Err(SetupError::new("`timeout` is zero; it is more than that"));
-        }
-        let RetryBudget { share, per_second } = self.retry_budget;
-        if !(0.0..=1.0).contains(&share) || per_second > MOST_PER_SECOND {
-            return Err(SetupError::new(format!(
-                "`retry_budget` is {share} of the calls and {per_second} a second; it is 0 to 1 of \
-                 the calls and at most {MOST_PER_SECOND} a second"
-            )));
-        }
-        let range = crate::MIN_MESSAGE..=crate::MAX_MESSAGE;
-        if !range.contains(&self.max_message) {
-            return Err(SetupError::new(format!(
-                "`max_message` is {}; it is {} to {} bytes",
-                self.max_message,
-                range.start(),
-                range.end()
-            )));
-        }
-        if self.max_in_flight == 0 {
-            return Err(SetupError::new("`max_in_flight` is 0; it is at least 1"));
-        }
-        check_services(self.balances.keys())?;
+        rpc_core::config::check(&config)?;
+        let pool = pool(&config)?;
+        check_services(config.service_balance.keys())?;
+        let max_message = config.max_message.unwrap_or(defaults::MAX_MESSAGE);
+        let usual = RetryBudget::default();
+        let retry_budget = RetryBudget {
+            share: config.retry_budget_share.unwrap_or(usual.share),
+            per_second: config.retry_budget_per_second.unwrap_or(usual.per_second),
+        };
         let settings = Settings {
             pool,
-            max_waiting: self.max_waiting,
-            balances: self.balances,
-            warm_up: self.warm_up,
-            balance: self.balance,
-            timeout: self.timeout,
-            retries: self.retries,
-            retry_budget: self.retry_budget,
-            limits: Limits { max_message: self.max_message, ..Limits::default() },
-            max_in_flight: self.max_in_flight,
+            max_waiting: config.max_waiting.unwrap_or(defaults::MAX_WAITING),
+            retry_budget,
+            balances: config.service_balance,
+            warm_up: config.warm_up.unwrap_or(defaults::WARM_UP),
+            balance: config.balance.unwrap_or_default(),
+            timeout: config.timeout.unwrap_or(defaults::CALL_TIMEOUT),
+            retries: config.retries.unwrap_or(defaults::RETRIES),
+            limits: Limits { max_message, ..Limits::default() },
+            max_in_flight: config.max_in_flight.unwrap_or(defaults::MAX_IN_FLIGHT_PER_PROCESS),
         };
         let mut registry = registry.open()?;
-        if let Some(directory) = self.snapshots {
+        if let Some(directory) = config.snapshots {
             registry = Arc::new(SnapshotRegistry::new(registry, directory)?);
         }
         Ok(Client::start(settings, self.network, registry, runtime))
     }
+}
+
+/// How many connections an endpoint has; what is said of that has to fit together.
+fn pool(config: &Config) -> Result<PoolSize, SetupError> {
+    // One that is said alone moves the other, if that was not said.
+    let max = config.connections_max.unwrap_or_else(|| {
+        config.connections_min.unwrap_or_default().max(defaults::CONNECTIONS_MAX)
+    });
+    let min = config.connections_min.unwrap_or(defaults::CONNECTIONS_MIN.min(max));
+    if min > max {
+        return Err(SetupError::new(format!(
+            "`connections_min` is {min} and `connections_max` is {max}; write the lower first"
+        )));
+    }
+    let initial = config.initial_connections.unwrap_or(defaults::CONNECTIONS_INITIAL.max(min));
+    if !(min..=max).contains(&initial) {
+        return Err(SetupError::new(format!(
+            "`initial_connections` is {initial}; it is within `connections`, {min} to {max}"
+        )));
+    }
+    Ok(PoolSize { initial, min, max })
 }
 
 /// A misspelled service would go unnoticed.
@@ -285,4 +263,65 @@ fn check_services<'a>(names: impl Iterator<Item = &'a String>) -> Result<(), Set
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refusal(builder: ClientBuilder) -> String {
+        builder.registry("static://127.0.0.1:1").build().await.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_setter_holds_over_a_configuration_in_whatever_order() {
+        let second = Duration::from_secs(1);
+        let config = |text| Config::parse(text, "x").unwrap();
+        let first = config("[client]\ntimeout = \"5s\"\nretries = 5\n");
+        let later = config("[client]\nretries = 6\nmax_in_flight = 7\n");
+        for builder in [
+            Client::builder().timeout(second).config(first.clone()).config(later.clone()),
+            Client::builder().config(first).config(later).timeout(second),
+        ] {
+            let settled = builder.config.overlaid_with(builder.set);
+            assert_eq!(settled.timeout, Some(second));
+            assert_eq!((settled.retries, settled.max_in_flight), (Some(6), Some(7)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_registry_may_come_from_a_configuration() {
+        let config = Config { registry: Some("static://127.0.0.1:1".into()), ..Config::default() };
+        assert!(Client::builder().config(config.clone()).build().await.is_ok());
+        let config = Config { registry: Some("consul://a".into()), ..config };
+        let text = Client::builder().config(config.clone()).build().await.unwrap_err().to_string();
+        assert!(text.contains("unknown scheme"), "{text}");
+        // The builder's holds, and the other is not even looked at.
+        let builder = Client::builder().registry("static://127.0.0.1:1").config(config);
+        assert!(builder.build().await.is_ok());
+    }
+
+    #[test]
+    fn a_number_of_connections_that_is_said_alone_moves_the_others() {
+        let sizes = |text| {
+            let size = pool(&Config::parse(text, "x").unwrap()).unwrap();
+            (size.initial, size.min, size.max)
+        };
+        assert_eq!(sizes(""), (1, 1, 8));
+        assert_eq!(sizes("[client]\nconnections_min = 20\n"), (20, 20, 20));
+        assert_eq!(sizes("[client]\nconnections_max = 4\n"), (1, 1, 4));
+        assert_eq!(sizes("[client]\ninitial_connections = 3\n"), (3, 1, 8));
+    }
+
+    #[tokio::test]
+    async fn values_out_of_range_are_told_wherever_they_come_from() {
+        let text = refusal(Client::builder().timeout(Duration::ZERO)).await;
+        assert!(text.contains("`timeout` is 0s: write duration"), "{text}");
+        let config = Config { max_message: Some(1), max_in_flight: Some(0), ..Config::default() };
+        let text = refusal(Client::builder().config(config)).await;
+        assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
+        assert!(text.contains("`max_in_flight` is 0: write number, 1 to"), "{text}");
+        let text = refusal(Client::builder().retry_budget(1.5, 0)).await;
+        assert!(text.contains("`retry_budget_share` is 1.5: write number"), "{text}");
+    }
 }

@@ -26,6 +26,7 @@ mod builder;
 mod explain;
 
 mod client;
+mod config;
 
 mod budget;
 mod call;
@@ -52,6 +53,7 @@ mod permits;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
+pub use config::Config;
 pub use endpoint::{EndpointReport, EndpointState};
 pub use explain::{Explanation, Knowledge};
 pub use pressure::Pressure;

@@ -37,6 +37,8 @@ pub mod transport;
 pub mod wire;
 
 pub mod codec;
+#[doc(hidden)]
+pub mod config;
 pub mod defaults;
 
 mod error;

@@ -1,6 +1,7 @@
 //! How a server is described, started and run.
 
 use crate::{
+    config::Config,
     gates::{Limit, LimitPlan},
     lifecycle::{self, Plan},
     limits::ServerLimits,
@@ -11,44 +12,47 @@ use crate::{
 use rpc_core::{
     SetupError, defaults, discovery::RegistrySource, service::BoundService, transport::Network,
 };
-use std::{collections::BTreeMap, fmt::Display, io, sync::Arc, time::Duration};
+use std::{fmt::Display, io, sync::Arc, time::Duration};
 
 /// Describes a server; see [`Server::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started or run"]
 pub struct ServerBuilder {
-    plan: Plan,
+    registry: Option<RegistrySource>,
+    network: Network,
     selection: Selection,
-    /// The first mistake, told when the server is started.
-    mistake: Option<SetupError>,
+    /// What the setters were told. It holds over `config`, whichever came first.
+    set: Config,
+    config: Config,
 }
 
 impl Server {
     /// A server that serves every `#[rpc_service]` impl that is linked into the program, at a free
     /// port of 127.0.0.1. It needs a [registry](ServerBuilder::registry).
     pub fn builder() -> ServerBuilder {
-        let plan = Plan {
-            bind: "127.0.0.1:0".to_owned(),
-            advertise: None,
+        ServerBuilder {
             registry: None,
             network: Network::TCP,
-            labels: BTreeMap::new(),
-            weight: defaults::WEIGHT,
-            require_registration: false,
-            limits: ServerLimits::default(),
-            method_limits: LimitPlan::default(),
-            notice: defaults::NOTICE,
-            drain: defaults::DRAIN,
-        };
-        ServerBuilder { plan, selection: Selection::default(), mistake: None }
+            selection: Selection::default(),
+            set: Config::default(),
+            config: Config::default(),
+        }
     }
 }
 
 impl ServerBuilder {
+    /// What a configuration says: of [`Config::load`], or one that the program has filled in. What
+    /// the other setters say holds over it, whether they are called before or after this; of two
+    /// configurations the later holds.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = self.config.overlaid_with(config);
+        self
+    }
+
     /// Where to listen: `host:port`. Port 0 takes a free one, `0.0.0.0` listens on all addresses
     /// of IPv4, `[::]` on all there are. Default `127.0.0.1:0`.
     pub fn bind(mut self, address: impl Display) -> Self {
-        self.plan.bind = address.to_string();
+        self.set.bind = Some(address.to_string());
         self
     }
 
@@ -58,7 +62,7 @@ impl ServerBuilder {
     /// It should lead back to this server. If it does not, as behind some NATs, it is registered
     /// all the same and a warning logged.
     pub fn advertise(mut self, address: impl Display) -> Self {
-        self.plan.advertise = Some(address.to_string());
+        self.set.advertise = Some(address.to_string());
         self
     }
 
@@ -66,13 +70,13 @@ impl ServerBuilder {
     /// process, `static://host:port` when clients are given the address, or a value that
     /// implements the traits of [`rpc_core::discovery`]. Without one the server does not start.
     pub fn registry(mut self, registry: impl Into<RegistrySource>) -> Self {
-        self.plan.registry = Some(registry.into());
+        self.registry = Some(registry.into());
         self
     }
 
     /// Another network than TCP, for tests: a simulated one, see the crate `rpc-testkit`.
     pub fn network(mut self, network: Network) -> Self {
-        self.plan.network = network;
+        self.network = network;
         self
     }
 
@@ -102,7 +106,7 @@ impl ServerBuilder {
 
     /// Serves these services alone: `name` for all versions, or `name@version`. Default: all.
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.selection.only(names.into_iter().map(Into::into));
+        self.set.only.get_or_insert_default().extend(names.into_iter().map(Into::into));
         self
     }
 
@@ -114,64 +118,55 @@ impl ServerBuilder {
 
     /// A label of this instance: `region` and `zone` guide clients, others are for people.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.plan.labels.insert(key.into(), value.into());
+        self.set.labels.insert(key.into(), value.into());
         self
     }
 
     /// This instance's share of the calls under strategies that heed weights: 0 to 10,000, default
     /// 100. 0 is no new calls under any strategy, unless all instances have 0.
     pub fn weight(mut self, weight: u32) -> Self {
-        if weight > MAX_WEIGHT {
-            self.mistake(format!(".weight({weight}): write 0 to {MAX_WEIGHT}"));
-        }
-        self.plan.weight = weight;
+        self.set.weight = Some(weight);
         self
     }
 
     /// Makes it an error when the server is not registered within 5 s. Without it the server
     /// starts with a warning and goes on trying.
     pub fn require_registration(mut self) -> Self {
-        self.plan.require_registration = true;
+        self.set.require_registration = Some(true);
         self
     }
 
     /// How long a leaving server goes on serving after it told everybody. Default 1 s.
     pub fn notice(mut self, notice: Duration) -> Self {
-        self.plan.notice = notice;
+        self.set.notice = Some(notice);
         self
     }
 
     /// How long a leaving server waits for running calls, and for its clients to leave. Those
     /// that are not done then are stopped. Default 30 s.
     pub fn drain(mut self, drain: Duration) -> Self {
-        self.plan.drain = drain;
+        self.set.drain = Some(drain);
         self
     }
 
-    /// Largest request, in bytes: at least 65,536, default 4 MiB. A larger one is refused with
+    /// Largest request, in bytes: 64 KiB to 1 GiB, default 4 MiB. A larger one is refused with
     /// `ResourceExhausted` before it is received.
     pub fn max_message(mut self, bytes: u32) -> Self {
-        if bytes < rpc_core::wire::BASE_LIMITS.max_message {
-            self.mistake(format!(
-                ".max_message({bytes}): write at least {}, which every client may send",
-                rpc_core::wire::BASE_LIMITS.max_message
-            ));
-        }
-        self.plan.limits.max_message = bytes;
+        self.set.max_message = Some(bytes);
         self
     }
 
     /// Most calls in flight on one connection; more are refused with `ResourceExhausted` at once.
     /// Default 16,384.
     pub fn max_in_flight_per_connection(mut self, calls: u32) -> Self {
-        self.plan.limits.in_flight_per_connection = calls;
+        self.set.max_in_flight_per_connection = Some(calls);
         self
     }
 
     /// Most calls in flight in all; more are refused with `ResourceExhausted` at once. Default
     /// 131,072.
     pub fn max_in_flight(mut self, calls: u32) -> Self {
-        self.plan.limits.in_flight_per_process = calls;
+        self.set.max_in_flight = Some(calls);
         self
     }
 
@@ -192,27 +187,27 @@ impl ServerBuilder {
     ///     .limit("shop.Orders/export", Limit::fixed(4));
     /// ```
     pub fn limit(mut self, name: impl Into<String>, limit: Limit) -> Self {
-        self.plan.method_limits.named(name.into(), limit);
+        self.set.limits.insert(name.into(), limit);
         self
     }
 
     /// A limit for every service, each by itself, that has none of its own by
     /// [`limit`](Self::limit). Default: none.
     pub fn limit_each(mut self, limit: Limit) -> Self {
-        self.plan.method_limits.each(limit);
+        self.set.limit_each = Some(limit);
         self
     }
 
     /// Most bytes of request and reply bodies held for one connection; more are refused with
     /// `ResourceExhausted` at once. Default 256 MiB.
     pub fn max_held_per_connection(mut self, bytes: usize) -> Self {
-        self.plan.limits.held_per_connection = bytes;
+        self.set.max_held_per_connection = Some(bytes);
         self
     }
 
     /// Most bytes of request and reply bodies held in all. Default 1 GiB.
     pub fn max_held(mut self, bytes: usize) -> Self {
-        self.plan.limits.held_per_process = bytes;
+        self.set.max_held = Some(bytes);
         self
     }
 
@@ -220,15 +215,8 @@ impl ServerBuilder {
     /// At least 64 KiB and 256 KiB; default 256 KiB and 4 MiB. Less saves memory, more is needed
     /// where bandwidth times delay is larger.
     pub fn credit(mut self, per_body: u32, per_connection: u32) -> Self {
-        let base = rpc_core::wire::BASE_LIMITS;
-        if per_body < base.credit_per_body || per_connection < base.credit_per_connection {
-            self.mistake(format!(
-                ".credit({per_body}, {per_connection}): write at least {} and {}",
-                base.credit_per_body, base.credit_per_connection
-            ));
-        }
-        self.plan.limits.credit_per_body = per_body;
-        self.plan.limits.credit_per_connection = per_connection;
+        self.set.credit_per_body = Some(per_body);
+        self.set.credit_per_connection = Some(per_connection);
         self
     }
 
@@ -245,12 +233,16 @@ impl ServerBuilder {
     ///
     /// Dropped half-way, what was begun is stopped and withdrawn.
     pub async fn start(self) -> Result<Server, SetupError> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
+        let Self { registry, network, mut selection, set, config } = self;
+        let mut config = config.overlaid_with(set);
+        rpc_core::config::check(&config)?;
+        if let Some(names) = config.only.take() {
+            selection.only(names);
         }
-        runtime::check(self.plan.network.is_tcp())?;
-        let services = self.selection.make().await?;
-        Ok(Server::new(lifecycle::start(self.plan, services).await?))
+        runtime::check(network.is_tcp())?;
+        let services = selection.make().await?;
+        let registry = registry.or(config.registry.take().map(RegistrySource::from));
+        Ok(Server::new(lifecycle::start(plan(config, registry, network), services).await?))
     }
 
     /// Starts, serves until Ctrl-C or SIGTERM, and [leaves in order](Server::shutdown). A second
@@ -284,13 +276,43 @@ impl ServerBuilder {
         server.shutdown().await;
         Ok(())
     }
-
-    fn mistake(&mut self, text: String) {
-        self.mistake.get_or_insert_with(|| SetupError::new(text));
-    }
 }
 
-const MAX_WEIGHT: u32 = 10_000;
+/// What is to be done, with defaults where nothing was said.
+fn plan(config: Config, registry: Option<RegistrySource>, network: Network) -> Plan {
+    let usual = ServerLimits::default();
+    let per_connection = config.max_in_flight_per_connection;
+    let mut method_limits = LimitPlan::default();
+    if let Some(limit) = config.limit_each {
+        method_limits.each(limit);
+    }
+    for (name, limit) in config.limits {
+        method_limits.named(name, limit);
+    }
+    Plan {
+        bind: config.bind.unwrap_or_else(|| "127.0.0.1:0".to_owned()),
+        advertise: config.advertise,
+        registry,
+        network,
+        labels: config.labels,
+        weight: config.weight.unwrap_or(defaults::WEIGHT),
+        require_registration: config.require_registration.unwrap_or(false),
+        limits: ServerLimits {
+            max_message: config.max_message.unwrap_or(usual.max_message),
+            in_flight_per_connection: per_connection.unwrap_or(usual.in_flight_per_connection),
+            in_flight_per_process: config.max_in_flight.unwrap_or(usual.in_flight_per_process),
+            held_per_connection: (config.max_held_per_connection)
+                .unwrap_or(usual.held_per_connection),
+            held_per_process: config.max_held.unwrap_or(usual.held_per_process),
+            credit_per_body: config.credit_per_body.unwrap_or(usual.credit_per_body),
+            credit_per_connection: (config.credit_per_connection)
+                .unwrap_or(usual.credit_per_connection),
+        },
+        method_limits,
+        notice: config.notice.unwrap_or(defaults::NOTICE),
+        drain: config.drain.unwrap_or(defaults::DRAIN),
+    }
+}
 
 /// Ctrl-C and, where there is such a thing, SIGTERM.
 #[derive(Debug)]

@@ -11,9 +11,11 @@ mod gate;
 mod latency;
 mod plan;
 mod tally;
+mod written;
 
 pub(crate) use gate::{Gate, Gates, Place};
 pub(crate) use plan::LimitPlan;
+pub use written::UnknownLimit;
 
 use rpc_core::defaults;
 

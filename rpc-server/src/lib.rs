@@ -16,6 +16,7 @@
 //! the rest are the parts these are made of.
 
 mod builder;
+mod config;
 mod server;
 
 mod lifecycle;
@@ -50,7 +51,8 @@ mod running;
 mod stats;
 
 pub use builder::ServerBuilder;
-pub use gates::Limit;
+pub use config::Config;
+pub use gates::{Limit, UnknownLimit};
 pub use method_stats::{LatencyStats, LimitStats, MethodStats};
 pub use server::Server;
 pub use stats::{Refused, ServerStats};

@@ -174,9 +174,9 @@ async fn wrong_numbers_of_connections_are_refused_with_the_range() {
         }
     };
     for (range, initial, says) in [
-        (0..=8, None, "`connections` is 0..=8"),
+        (0..=8, None, "`connections_min` is 0: write number, 1 to 1024"),
         #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
-        (5..=4, None, "`connections` is 5..=4"),
+        (5..=4, None, "`connections_min` is 5 and `connections_max` is 4"),
         (1..=2_000, None, "1024"),
         (2..=4, Some(1), "`initial_connections` is 1; it is within `connections`, 2 to 4"),
     ] {

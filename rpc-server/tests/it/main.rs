@@ -9,6 +9,7 @@ mod support;
 
 mod calls;
 mod cancel;
+mod config;
 mod deadlines;
 mod descriptors;
 mod drops;

@@ -106,9 +106,9 @@ async fn mistakes_are_told_with_what_to_write() {
         (builder().bind("192.0.2.1:0"), "cannot bind \"192.0.2.1:0\""),
         (builder().advertise("0.0.0.0:9"), "write the `host:port`"),
         (builder().advertise("10.0.0.1:0"), "port 0"),
-        (builder().weight(10_001), "write 0 to 10000"),
-        (builder().max_message(1000), "write at least 65536"),
-        (builder().credit(1, 1), "write at least 65536 and 262144"),
+        (builder().weight(10_001), "0 to 10000"),
+        (builder().max_message(1000), "64KiB to 1GiB"),
+        (builder().credit(1, 1), "64KiB to 1GiB"),
     ];
     for (builder, words) in cases {
         let text = refusal(builder).await;
