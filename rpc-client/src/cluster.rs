@@ -16,6 +16,7 @@ mod task;
 
 pub(crate) use outlook::{Outlook, Past, outlook};
 pub(crate) use picks::{Pick, Picks, Tried, Wish};
+pub(crate) use proof::Proof;
 
 use crate::{
     budget::Budget,

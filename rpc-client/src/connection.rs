@@ -2,6 +2,8 @@
 //!
 //! How a connection ends is one function, [`Connection::end`], with a fixed order of steps.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod dial;
 mod meter;
 mod reader;

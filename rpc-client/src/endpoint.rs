@@ -247,6 +247,11 @@ impl Endpoint {
         }
     }
 
+    /// The instance that answered last, as far as it said who it is.
+    pub(crate) fn answered(&self) -> Option<InstanceId> {
+        lock(&self.known).answered.and_then(|(answers, _)| answers)
+    }
+
     /// Takes no more calls; each connection closes when its last call has ended.
     pub(crate) fn retire(&self) {
         for connection in &lock(&self.known).connections {

@@ -2,7 +2,7 @@
 
 use crate::{
     client::Client,
-    cluster::Cluster,
+    cluster::{Cluster, Proof},
     endpoint::{EndpointReport, EndpointState, span},
     pressure::Pressure,
 };
@@ -74,9 +74,32 @@ fn knowledge(cluster: &Cluster) -> Knowledge {
         let disabled = view.disabled.contains(addr);
         reports.insert(*addr, EndpointReport::idle(instance, disabled, &idle));
     }
+    let mut poor = Vec::new();
     for endpoint in endpoints {
-        let report = endpoint.report(now);
+        let mut report = endpoint.report(now);
+        match Proof::of(&view, report.addr, endpoint.answered(), now) {
+            _ if report.state != EndpointState::Serving => {}
+            Proof::Good => {}
+            Proof::Awaited => {
+                report.eligible = false;
+                report.why = format!("{STRANGER}; the other addresses are tried first");
+            }
+            Proof::Poor => poor.push(report.addr),
+        }
         reports.insert(report.addr, report);
+    }
+    // They are chosen when there is nobody else.
+    let others = reports.values().any(|report| report.eligible && !poor.contains(&report.addr));
+    for addr in poor {
+        if let Some(report) = reports.get_mut(&addr) {
+            report.eligible = !others;
+            let calls = if others {
+                "no calls while a known one answers"
+            } else {
+                "calls, as no known one answers"
+            };
+            report.why = format!("{STRANGER}; it takes {calls}");
+        }
     }
     let registry = match view.source {
         Source::Connecting { .. } => "connecting",
@@ -92,6 +115,9 @@ fn knowledge(cluster: &Cluster) -> Knowledge {
         load: cluster.pressure(),
     }
 }
+
+/// Of an endpoint that is known from a snapshot alone.
+const STRANGER: &str = "another instance answers here than the one in the snapshot";
 
 fn registry_says(view: &View, now: Instant) -> String {
     let ago = |since: &Instant| span(now.saturating_duration_since(*since));

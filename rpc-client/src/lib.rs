@@ -18,6 +18,10 @@
 //! `budget` what that may cost, `pace` when a call is late,
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+
 mod builder;
 mod explain;
 

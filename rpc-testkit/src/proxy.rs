@@ -1,7 +1,15 @@
 //! A TCP proxy that can reset, hold up, slow down or refuse what goes through it.
 
 use socket2::SockRef;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -19,8 +27,12 @@ pub struct ChaosProxy {
     addr: SocketAddr,
     faults: watch::Sender<Faults>,
     listening: watch::Receiver<bool>,
+    carried: Arc<Carried>,
     task: JoinHandle<()>,
 }
+
+/// Bytes that went on, by direction.
+type Carried = [AtomicU64; 2];
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Faults {
@@ -44,13 +56,20 @@ impl ChaosProxy {
         let addr = listener.local_addr()?;
         let (faults, seen) = watch::channel(Faults::default());
         let (listens, listening) = watch::channel(true);
-        let task = tokio::spawn(serve(listener, addr, target, seen, listens));
-        Ok(Self { addr, faults, listening, task })
+        let carried = Arc::<Carried>::default();
+        let counts = Arc::clone(&carried);
+        let task = tokio::spawn(serve(listener, addr, target, seen, listens, counts));
+        Ok(Self { addr, faults, listening, carried, task })
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// How many bytes have gone through since it started: to the target, and from it.
+    pub fn carried(&self) -> [u64; 2] {
+        [0, 1].map(|direction| self.carried[direction].load(Ordering::Relaxed))
     }
 
     /// Resets all connections, on both sides.
@@ -106,6 +125,7 @@ async fn serve(
     target: SocketAddr,
     mut faults: watch::Receiver<Faults>,
     listens: watch::Sender<bool>,
+    carried: Arc<Carried>,
 ) {
     let mut connections = JoinSet::new();
     let mut listener = Some(listener);
@@ -121,7 +141,7 @@ async fn serve(
         listens.send_replace(listener.is_some());
         tokio::select! {
             accepted = accept(listener.as_ref()) => if let Ok((client, _)) = accepted {
-                connections.spawn(forward(client, target, faults.clone()));
+                connections.spawn(forward(client, target, faults.clone(), Arc::clone(&carried)));
             },
             Some(_) = connections.join_next() => {}
             changed = faults.changed() => if changed.is_err() {
@@ -139,7 +159,12 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 }
 
 /// Carries one connection until an end closes it or it is reset.
-async fn forward(client: TcpStream, target: SocketAddr, mut faults: watch::Receiver<Faults>) {
+async fn forward(
+    client: TcpStream,
+    target: SocketAddr,
+    mut faults: watch::Receiver<Faults>,
+    carried: Arc<Carried>,
+) {
     let resets = faults.borrow().resets;
     let mut held = faults.clone();
     if held.wait_for(|faults| !faults.held[0]).await.is_err() {
@@ -149,7 +174,10 @@ async fn forward(client: TcpStream, target: SocketAddr, mut faults: watch::Recei
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
-    let pump = |direction, from, to| Pump { direction, from, to, faults: faults.clone() };
+    let pump = |direction, from, to| {
+        let (faults, carried) = (faults.clone(), Arc::clone(&carried));
+        Pump { direction, from, to, faults, carried }
+    };
     let mut requests = pump(0, client_read, server_write);
     let mut replies = pump(1, server_read, client_write);
     let both = async { tokio::join!(requests.run(), replies.run()) };
@@ -174,6 +202,7 @@ struct Pump {
     from: OwnedReadHalf,
     to: OwnedWriteHalf,
     faults: watch::Receiver<Faults>,
+    carried: Arc<Carried>,
 }
 
 impl Pump {
@@ -191,6 +220,7 @@ impl Pump {
                 return self.to.shutdown().await;
             }
             self.to.write_all(&buffer[..count]).await?;
+            self.carried[direction].fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 

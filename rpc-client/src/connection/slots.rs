@@ -18,6 +18,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 /// The table of one connection.
@@ -28,12 +29,21 @@ pub(super) struct Slots {
     open: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     closed: bool,
+    /// No call that waits has an earlier deadline. Calls that end leave it as it is: the look that
+    /// finds nothing makes it true again.
+    earliest: Time,
+    /// The whole table is not looked through again before.
+    rests_until: Time,
 }
+
+/// How long a table rests, for each of its slots, after it was looked through for deadlines: with
+/// 100,000 calls outstanding deadlines are up to 10 ms late, in place of taking a third of a core.
+const REST: Duration = Duration::from_nanos(100);
 
 #[derive(Debug)]
 struct Slot {
@@ -76,7 +86,7 @@ pub(crate) enum Refused {
 impl Slots {
     pub(super) fn new() -> Self {
         Self {
-            table: Mutex::default(),
+            table: Mutex::new(Table::new()),
             in_flight: AtomicUsize::new(0),
             open: AtomicBool::new(true),
         }
@@ -123,6 +133,7 @@ impl Slots {
         slot.late = late;
         slot.waker = Some(waker);
         let id = u64::from(index) | u64::from(slot.generation) << 32;
+        table.earliest = table.earliest.min(deadline).min(late);
         this.count(&table);
         drop(table);
         Ok(Waiter { connection, id, sent: Leaving::NotYet, watched: true, freed: false })
@@ -184,25 +195,33 @@ impl Slots {
 
     /// Tells everybody who waits that the connection ended.
     pub(super) fn fail_all(&self, written: u64) {
-        self.tell_each(|_| Some(Arrival::Broken { written }));
+        let wakers = lock(&self.table).tell_each(|_| Some(Arrival::Broken { written }));
+        wake(wakers);
     }
 
     /// Tells the calls that may be sent again that the provider is silent, each once.
     pub(super) fn tell_silent(&self) {
-        self.tell_each(|slot| {
+        let wakers = lock(&self.table).tell_each(|slot| {
             let tell = slot.idempotent && !slot.told_silent;
             slot.told_silent |= tell;
             tell.then_some(Arrival::Silent)
         });
+        wake(wakers);
     }
 
-    /// Ends the calls whose deadline has passed, and tells those that are late; the next such time, `NEVER` when none is left.
+    /// Ends the calls whose deadline has passed, and tells those that are late; when to look next,
+    /// `NEVER` when no call is left.
     ///
     /// It looks under the lock even when there seem to be no calls: so it either finds a call, or
     /// the call finds that no next look is planned.
     pub(super) fn expire(&self, now: Time) -> Time {
+        let mut table = lock(&self.table);
+        let due = table.earliest.max(table.rests_until);
+        if now < due {
+            return due;
+        }
         let mut next = Time::NEVER;
-        self.tell_each(|slot| {
+        let wakers = table.tell_each(|slot| {
             if slot.deadline <= now {
                 return Some(Arrival::Deadline);
             }
@@ -215,26 +234,13 @@ impl Slots {
             // That the provider is silent says more.
             slot.arrival.is_none().then_some(Arrival::Late)
         });
+        table.earliest = next;
+        let slots = u32::try_from(table.slots.len()).unwrap_or(u32::MAX);
+        table.rests_until = now + REST * slots;
+        let next = if next == Time::NEVER { next } else { next.max(table.rests_until) };
+        drop(table);
+        wake(wakers);
         next
-    }
-
-    fn tell_each(&self, mut what: impl FnMut(&mut Slot) -> Option<Arrival>) {
-        let mut wakers = Vec::new();
-        {
-            let mut table = lock(&self.table);
-            if table.slots.len() == table.free.len() {
-                return;
-            }
-            for slot in table.slots.iter_mut().filter(|slot| slot.taken) {
-                // An answer that is there already stands, and so does a broken connection.
-                if slot.is_open()
-                    && let Some(arrival) = what(slot)
-                {
-                    slot.tell(arrival, &mut wakers);
-                }
-            }
-        }
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Gives the place of a call back whose caller has gone; says whether the provider may still
@@ -270,10 +276,42 @@ impl Slots {
 }
 
 impl Table {
+    fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            closed: false,
+            earliest: Time::NEVER,
+            rests_until: Time::from_nanos(0),
+        }
+    }
+
+    /// Tells calls that have not been told an end yet; who is to be woken, without the lock.
+    fn tell_each(&mut self, mut what: impl FnMut(&mut Slot) -> Option<Arrival>) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        if self.slots.len() == self.free.len() {
+            return wakers;
+        }
+        for slot in self.slots.iter_mut().filter(|slot| slot.taken) {
+            // An answer that is there already stands, and so does a broken connection.
+            if slot.is_open()
+                && let Some(arrival) = what(slot)
+            {
+                slot.tell(arrival, &mut wakers);
+            }
+        }
+        wakers
+    }
+
     fn find(&mut self, id: u64) -> Option<&mut Slot> {
         let slot = self.slots.get_mut((id & 0xffff_ffff) as usize)?;
         (slot.taken && u64::from(slot.generation) == id >> 32).then_some(slot)
     }
+}
+
+/// Not under the lock: a waker is not our code.
+fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
 }
 
 impl Slot {
@@ -435,3 +473,6 @@ impl Drop for Waiter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ pub struct Link {
 /// A request, reply or application error, encoded and ready to travel.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// Kind, flags without [`flag::CHUNKED`], aux and call id.
+    /// Kind, flags without [`flag::CHUNKED`](crate::wire::flag::CHUNKED), aux and call id.
     pub header: Header,
     /// What its kind says before the body: a request's head; nothing for others.
     pub head: &'a [u8],

@@ -99,6 +99,12 @@ async fn r1_an_address_of_the_snapshot_that_is_another_instances_now_gets_no_cal
     let load = load(&client, 5);
     // Also after the time from which on it would be better than nobody.
     load.more(1000).await;
+    let told = client.explain("faults.Ledger").known.unwrap();
+    assert_eq!(told.registry, "snapshot");
+    let report = told.endpoints.iter().find(|report| report.addr == addr).unwrap();
+    assert!(!report.eligible, "{report}");
+    assert!(report.why.contains("another instance answers here"), "{report}");
+    assert!(report.why.contains("no calls while a known one answers"), "{report}");
     let calls = load.finish().await;
     calls.none_failed();
     scene.check(&calls, DEADLINE);
@@ -123,6 +129,9 @@ async fn r1_a_provider_that_was_started_anew_is_used_when_nobody_else_answers() 
     let client = client(&url, &directory).await;
     let load = load(&client, 5);
     load.more(200).await;
+    let told = client.explain("faults.Ledger").known.unwrap();
+    assert!(told.endpoints[0].eligible, "{}", told.endpoints[0]);
+    assert!(told.endpoints[0].why.contains("as no known one answers"), "{}", told.endpoints[0]);
     zookeeper.up().await;
     until_listed(&url, 1).await;
     load.more(200).await;
