@@ -329,12 +329,12 @@ mod tests {
     #[tokio::test]
     async fn values_out_of_range_are_told_wherever_they_come_from() {
         let text = refusal(Client::builder().timeout(Duration::ZERO)).await;
-        assert!(text.contains("`timeout` is 0s: write duration"), "{text}");
+        assert!(text.contains("`timeout` is 0s: write a duration"), "{text}");
         let config = Config { max_message: Some(1), max_in_flight: Some(0), ..Config::default() };
         let text = refusal(Client::builder().config(config)).await;
         assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
-        assert!(text.contains("`max_in_flight` is 0: write number, 1 to"), "{text}");
+        assert!(text.contains("`max_in_flight` is 0: write a number, 1 to"), "{text}");
         let text = refusal(Client::builder().retry_budget(1.5, 0)).await;
-        assert!(text.contains("`retry_budget_share` is 1.5: write number"), "{text}");
+        assert!(text.contains("`retry_budget_share` is 1.5: write a number"), "{text}");
     }
 }

@@ -79,7 +79,7 @@ rpc_core::settings! {
             = Count(1..=MAX_CONNECTIONS), defaults::CONNECTIONS_INITIAL;
         /// Directory in which the newest list of each service is kept for a start without the
         /// registry.
-        pub snapshots: Option<PathBuf> = Path("directory");
+        pub snapshots: Option<PathBuf> = Path("a directory");
     }
 }
 

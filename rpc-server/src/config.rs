@@ -16,8 +16,9 @@ const MAX_HELD: usize = 1 << 40;
 /// The largest weight of an instance.
 const MAX_WEIGHT: u32 = 10_000;
 /// How a limit is written.
-const LIMIT: Named<Limit> =
-    Named::new("number of calls, `adaptive`, `adaptive 8-10000` or `none`; calls are 1 to 1000000");
+const LIMIT: Named<Limit> = Named::new(
+    "a number of calls, `adaptive`, `adaptive 8-10000` or `none`; calls are 1 to 1000000",
+);
 const ADDRESS: Text = Text("`host:port`");
 
 rpc_core::settings! {
@@ -51,7 +52,7 @@ rpc_core::settings! {
         /// Serves these services alone: `name` for all versions, or `name@version`.
         pub only: Option<Vec<String>> = List("services");
         /// Labels of this instance: `region` and `zone` guide clients, others are for people.
-        pub labels: BTreeMap<String, String> = Text("text");
+        pub labels: BTreeMap<String, String> = Text("a text");
         /// This instance's share of the calls under strategies that heed weights.
         pub weight: Option<u32> = Count(0..=MAX_WEIGHT), defaults::WEIGHT;
         /// Whether it is an error when the server is not registered within 5 s.

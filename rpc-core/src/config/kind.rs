@@ -164,7 +164,7 @@ impl Kind for List {
     type Value = Vec<String>;
 
     fn name(&self) -> String {
-        format!("list of {}", self.0)
+        format!("a list of {}", self.0)
     }
 
     fn range(&self) -> String {
@@ -225,7 +225,7 @@ impl<T: Number> Kind for Count<T> {
     type Value = T;
 
     fn name(&self) -> String {
-        "number".to_owned()
+        "a number".to_owned()
     }
 
     fn range(&self) -> String {
@@ -256,7 +256,7 @@ impl Kind for Share {
     type Value = f64;
 
     fn name(&self) -> String {
-        "number, such as 0.2".to_owned()
+        "a number, such as 0.2".to_owned()
     }
 
     fn range(&self) -> String {
@@ -331,7 +331,7 @@ impl Kind for Span {
     type Value = Duration;
 
     fn name(&self) -> String {
-        "duration, such as 200ms, 1s, 5m or 1h".to_owned()
+        "a duration, such as 200ms, 1s, 5m or 1h".to_owned()
     }
 
     fn range(&self) -> String {

@@ -30,7 +30,7 @@ crate::settings! {
         /// How each.
         pub balances: BTreeMap<String, Balance> = Named::<Balance>::new("a strategy");
         /// What else.
-        pub labels: BTreeMap<String, String> = Text("text");
+        pub labels: BTreeMap<String, String> = Text("a text");
         /// Where to.
         pub directory: Option<PathBuf> = Path("directory");
     }
@@ -108,9 +108,9 @@ fn all_mistakes_in_variables_are_told_at_once() {
     let text = text.unwrap_err().to_string();
     for words in [
         "the configuration has 6 mistakes:\n  - ",
-        "client.timeout = \"2h\" (the variable RPC_TIMEOUT): write duration, such as 200ms, 1s, 5m \
+        "client.timeout = \"2h\" (the variable RPC_TIMEOUT): write a duration, such as 200ms, 1s, 5m \
          or 1h, 10ms to 1m\n",
-        "client.retries = \"many\" (the variable RPC_CLIENT_RETRIES): write number, 0 to 9\n",
+        "client.retries = \"many\" (the variable RPC_CLIENT_RETRIES): write a number, 0 to 9\n",
         "client.max_message = \"99999999999999999999GiB\"",
         "1KiB to 1GiB\n",
         "client.share = \"NaN\"",
@@ -154,9 +154,9 @@ fn what_a_program_has_filled_in_is_checked_too() {
         ..Config::default()
     };
     let text = check(&config).unwrap_err().to_string();
-    assert!(text.contains("`timeout` is 1ns: write duration"), "{text}");
+    assert!(text.contains("`timeout` is 1ns: write a duration"), "{text}");
     assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
-    assert!(text.contains("`labels` is \"\" for zone: write text"), "{text}");
+    assert!(text.contains("`labels` is \"\" for zone: write a text"), "{text}");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn it_is_deserialized_from_any_format() {
     let text = serde_json::from_str::<Config>(json).unwrap_err().to_string();
     assert!(text.contains("4 mistakes"), "{text}");
     assert!(text.contains("client.timeot is not known; did you mean `timeout`?"), "{text}");
-    assert!(text.contains("client.retries = -1: write number, 0 to 9"), "{text}");
+    assert!(text.contains("client.retries = -1: write a number, 0 to 9"), "{text}");
     assert!(text.contains("client.share = null: write"), "{text}");
     assert!(serde_json::from_str::<Config>("[]").unwrap_err().to_string().contains("no table"));
 }
@@ -183,7 +183,7 @@ fn the_rows_of_the_document_are_made_of_the_fields() {
     assert_eq!(rows.len(), 11);
     assert_eq!(
         rows[1],
-        "| `timeout` | `RPC_TIMEOUT` | duration, such as 200ms, 1s, 5m or 1h | 10ms to 1m | 10s | \
+        "| `timeout` | `RPC_TIMEOUT` | a duration, such as 200ms, 1s, 5m or 1h | 10ms to 1m | 10s | \
          How long. |"
     );
     assert_eq!(
@@ -191,7 +191,7 @@ fn the_rows_of_the_document_are_made_of_the_fields() {
         "| `max_message` | `RPC_MAX_MESSAGE` | bytes, such as 65536 or 4MiB | 1KiB to 1GiB | 4MiB | \
          How large. |"
     );
-    assert_eq!(rows[9], "| `labels` | `RPC_LABELS` | table of: text |  | none | What else. |");
+    assert_eq!(rows[9], "| `labels` | `RPC_LABELS` | table of: a text |  | none | What else. |");
 }
 
 #[cfg(feature = "config-file")]
@@ -262,10 +262,10 @@ mod file {
             "the configuration has 9 mistakes",
             "retries (line 1 of rpc.toml): write it below [client]",
             "client.timeot (line 3 of rpc.toml) is not known; did you mean `timeout`?",
-            "client.retries = 10 (line 4 of rpc.toml): write number, 0 to 9",
+            "client.retries = 10 (line 4 of rpc.toml): write a number, 0 to 9",
             "client.max_message = \"4MB\" (line 5 of rpc.toml): write bytes, such as 65536 or 4MiB",
-            "client.labels = a table of 1 (line 6 of rpc.toml): its zone is 7: write text",
-            "client.only = a list of 1 (line 7 of rpc.toml): write list of names",
+            "client.labels = a table of 1 (line 6 of rpc.toml): its zone is 7: write a text",
+            "client.only = a list of 1 (line 7 of rpc.toml): write a list of names",
             "client.balance = 2020-01-01 (line 8 of rpc.toml): write a strategy",
             "cleint (line 9 of rpc.toml) is not known; did you mean `client`?",
             "other (line 10 of rpc.toml) is not known; there are client, server, registry",
