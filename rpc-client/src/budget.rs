@@ -20,6 +20,9 @@ use std::sync::Mutex;
 /// Seconds whose tokens are kept while nobody takes any.
 const KEPT_SECONDS: f64 = 10.0;
 
+/// Hedges that are kept while nobody sends any: those of 200 calls.
+const HEDGES_KEPT: f64 = 10.0;
+
 /// The tokens are settled at every call of a thread whose number ends in so many zero bits, so that a burst
 /// after an idle hour is not taken for calls that came evenly during that hour.
 const SETTLE_BITS: u32 = 10;
@@ -30,6 +33,7 @@ pub(crate) struct Budget {
     /// Calls that have begun.
     calls: Count,
     retries: Mutex<Bucket>,
+    hedges: Mutex<Bucket>,
     /// Nothing is ever paid for.
     none: bool,
 }
@@ -58,29 +62,40 @@ impl Default for RetryBudget {
 }
 
 impl Budget {
-    pub(crate) fn new(retries: RetryBudget, now: Time) -> Self {
+    pub(crate) fn new(retries: RetryBudget, hedges: f64, now: Time) -> Self {
         let per_second = f64::from(retries.per_second);
         let kept = per_second * KEPT_SECONDS;
         let inflow = Inflow { share: retries.share, per_second, kept };
+        // None to begin with, and none for the time alone: calls must have been there to be hedged.
+        let hedges = Inflow { share: hedges, per_second: 0.0, kept: HEDGES_KEPT };
         Self {
             calls: Count::default(),
             retries: Mutex::new(Bucket::new(inflow, kept, now)),
+            hedges: Mutex::new(Bucket::new(hedges, 0.0, now)),
             none: retries.share == 0.0 && retries.per_second == 0,
         }
     }
 
-    /// Counts a call that begins.
+    /// Counts a call that begins; its number among those of some threads.
     #[inline]
-    pub(crate) fn earn(&self, now: Time) {
+    pub(crate) fn earn(&self, now: Time) -> u64 {
         let number = self.calls.add();
         if number.trailing_zeros() >= SETTLE_BITS {
             self.settle(now);
         }
+        number
     }
 
     #[cold]
     fn settle(&self, now: Time) {
-        lock(&self.retries).settle(self.calls.sum(), now);
+        let calls = self.calls.sum();
+        lock(&self.retries).settle(calls, now);
+        lock(&self.hedges).settle(calls, now);
+    }
+
+    /// Pays for a hedge; `false`: there is no money left.
+    pub(crate) fn pay_hedge(&self, now: Time) -> bool {
+        lock(&self.hedges).take(self.calls.sum(), now, 0)
     }
 
     /// Pays for a retry; `false`: there is no money left.
@@ -108,30 +123,56 @@ mod tests {
 
     #[test]
     fn calls_that_were_lost_together_are_all_paid_for_and_later_answers_pay_it_back() {
-        let budget = Budget::new(RetryBudget::default(), at(0));
-        (0..1_000).for_each(|_| budget.earn(at(0)));
+        let budget = Budget::new(RetryBudget::default(), 0.05, at(0));
+        for _ in 0..1_000 {
+            budget.earn(at(0));
+        }
         let lost = After::Loss { in_flight: 1_000 };
         assert!((0..1_000).all(|_| budget.pay_retry(lost, at(0))));
         assert!(!budget.pay_retry(After::Answer, at(0)));
         // 700 are owed: 3,500 calls pay them back.
-        (0..3_500).for_each(|_| budget.earn(at(0)));
+        for _ in 0..3_500 {
+            budget.earn(at(0));
+        }
         assert!(!budget.pay_retry(After::Answer, at(0)));
-        (0..50).for_each(|_| budget.earn(at(0)));
+        for _ in 0..50 {
+            budget.earn(at(0));
+        }
         assert!(budget.pay_retry(After::Answer, at(0)));
     }
 
     #[test]
     fn a_burst_after_an_idle_hour_earns_its_share() {
-        let budget = Budget::new(RetryBudget { share: 0.2, per_second: 0 }, at(0));
-        (0..20_000).for_each(|_| budget.earn(at(3_600_000)));
+        let budget = Budget::new(RetryBudget { share: 0.2, per_second: 0 }, 0.05, at(0));
+        for _ in 0..20_000 {
+            budget.earn(at(3_600_000));
+        }
         let paid = (0..20_000).filter(|_| budget.pay_retry(After::Answer, at(3_600_000))).count();
         assert!((3_790..=4_000).contains(&paid), "{paid}");
     }
 
     #[test]
     fn a_budget_of_nothing_pays_nothing_not_even_after_a_loss() {
-        let budget = Budget::new(RetryBudget { share: 0.0, per_second: 0 }, at(0));
+        let budget = Budget::new(RetryBudget { share: 0.0, per_second: 0 }, 0.05, at(0));
         budget.earn(at(0));
         assert!(!budget.pay_retry(After::Loss { in_flight: 100 }, at(10_000)));
+    }
+
+    #[test]
+    fn one_call_in_twenty_is_hedged_and_none_for_the_time_alone() {
+        let budget = Budget::new(RetryBudget::default(), 0.05, at(0));
+        assert!(!budget.pay_hedge(at(1_000_000)));
+        let mut paid = 0;
+        for ms in 0..10_000 {
+            budget.earn(at(1_000_000 + ms));
+            paid += u32::from(budget.pay_hedge(at(1_000_000 + ms)));
+        }
+        assert!((495..=500).contains(&paid), "{paid}");
+        // A quiet service saves up for ten.
+        for n in 0..1_000 {
+            budget.earn(at(2_000_000 + n * 1_000));
+        }
+        let burst = (0..100).filter(|_| budget.pay_hedge(at(3_100_000))).count();
+        assert_eq!(burst, 10);
     }
 }

@@ -129,6 +129,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Share of the calls to a service that may be hedged, 0.0 to 1.0; 0.0 turns hedging off.
+    /// Default 0.05.
+    ///
+    /// A call of an idempotent method that takes longer than 95 % of the calls of its method of late,
+    /// and at least 5 ms, is sent to a second provider too. The first answer wins and the other
+    /// attempt is cancelled. Calls without retries, and calls that a handler makes for a request that
+    /// is a retry, are not hedged.
+    pub fn hedging(mut self, share: f64) -> Self {
+        self.set.hedging = Some(share);
+        self
+    }
+
     /// Largest message that is sent or received, in bytes. Default 4 MiB; 64 KiB to 1 GiB.
     pub fn max_message(mut self, bytes: u32) -> Self {
         self.set.max_message = Some(bytes);
@@ -212,6 +224,7 @@ impl ClientBuilder {
             pool,
             max_waiting: config.max_waiting.unwrap_or(defaults::MAX_WAITING),
             retry_budget,
+            hedging: config.hedging.unwrap_or(defaults::HEDGE_SHARE),
             balances: config.service_balance,
             warm_up: config.warm_up.unwrap_or(defaults::WARM_UP),
             balance: config.balance.unwrap_or_default(),

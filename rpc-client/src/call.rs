@@ -2,16 +2,18 @@
 //!
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
 //! endpoint, or back to the caller with what is known. `retry` is whether and when a call that may
-//! be retried is, `backoff` how long it waits before.
+//! be retried is, `backoff` how long it waits before, `race` what runs beside an attempt.
 
 mod backoff;
+mod race;
 mod retry;
 
 use crate::{
     balance::{self, Gauge, Lesson},
     clock::Time,
     cluster::{Cluster, Pick, Tried, Wish, outlook},
-    connection::{Connection, Ending, Refused, Request, Sending, Waiter, bad_reply},
+    connection::{Connection, Ending, Refused, Request, Sending, bad_reply},
+    pace::{Pace, Paces},
     queue::Place as QueuePlace,
     shared::{Life, Shared},
     standing::Cause,
@@ -36,6 +38,7 @@ use tokio::{runtime::Handle, time::Instant};
 pub(crate) struct Route {
     pub(crate) shared: Arc<Shared>,
     pub(crate) cluster: Arc<Cluster>,
+    pub(crate) paces: Arc<Paces>,
     pub(crate) _life: Arc<Life>,
 }
 
@@ -53,12 +56,14 @@ struct Attempt {
     result: Result<(Answer, Codec), RpcError>,
     /// When it ended; `None`: just now.
     at: Option<Time>,
+    /// Who answered, when it was not the provider that was asked first.
+    by: Option<Arc<Connection>>,
 }
 
 impl Attempt {
     fn failed(ended: Ended, error: RpcError) -> Self {
         let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, at_fault: false, result: Err(error), at: None }
+        Self { ended, at_fault: false, result: Err(error), at: None, by: None }
     }
 }
 
@@ -87,23 +92,34 @@ struct Progress {
 }
 
 impl Progress {
-    /// An attempt that began at `self.now` has failed.
-    fn note(&mut self, connection: &Connection, error: &RpcError, now: Time) {
+    /// An attempt that began at `self.now` has failed. The error as it is in view of the earlier
+    /// ones.
+    fn failed(
+        &mut self,
+        connection: &Arc<Connection>,
+        ended: Ended,
+        error: RpcError,
+        now: Time,
+    ) -> RpcError {
         let (began, took) = (self.now.since(Time::of(self.start)), now.since(self.now));
-        self.trail.push(rpc_core::Attempt::new(connection.addr, error, began, took));
+        self.trail.push(rpc_core::Attempt::new(connection.addr, &error, began, took));
+        let earlier = self.last.as_ref().map(|(_, error)| error.outcome());
+        let outcome = verdict::overall(earlier, error.outcome());
+        let error = error.with_outcome(outcome);
+        self.tried.push(Tried::new(connection, verdict::only_connection(ended)));
+        self.last = Some((Arc::clone(connection), error.clone()));
+        error
     }
-}
 
-/// Why a call waits for room.
-const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
-
-impl Progress {
     /// What the next attempt needs.
     fn wish(&self) -> Wish<'_> {
         let again = self.idempotent && self.retries > 0;
         Wish { balance: self.balance, key: self.key, tried: &self.tried, again }
     }
 }
+
+/// Why a call waits for room.
+const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
 
 /// Longest time of a call: what a request can say. Longer ones are cut.
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
@@ -128,7 +144,8 @@ impl Route {
             }
             Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
         };
-        self.cluster.budget.earn(progress.now);
+        let number = self.cluster.budget.earn(progress.now);
+        let pace = self.pace_of(&call);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
@@ -140,12 +157,17 @@ impl Route {
                 },
             };
             let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
-            let attempt = self.attempt(&mut call, &connection, &mut progress, &metadata).await;
+            let attempt =
+                self.attempt(&mut call, &connection, &mut progress, &metadata, pace).await;
             // Without one it admitted nothing.
             let Some((attempt, now)) = observer.saw(attempt) else { continue };
-            attempt.report(&connection);
+            attempt.report(attempt.by.as_ref().unwrap_or(&connection));
+            let connection = attempt.by.unwrap_or(connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
+                    if let Some(pace) = pace.filter(|pace| pace.samples(number)) {
+                        pace.took(now.since(Time::of(progress.start)));
+                    }
                     return Ok(RawReply {
                         answer,
                         codec,
@@ -156,16 +178,10 @@ impl Route {
                 }
                 Err(error) => error,
             };
-            progress.note(&connection, &error, now);
-            let earlier = progress.last.as_ref().map(|(_, error)| error.outcome());
-            let outcome = verdict::overall(earlier, error.outcome());
-            let error = error.with_outcome(outcome);
             let counters = &self.shared.dialer.counters;
             let verdict = verdict::decide(attempt.ended, call.method.idempotent);
+            let error = progress.failed(&connection, attempt.ended, error, now);
             progress.now = now;
-            let tried = Tried::new(&connection, verdict::only_connection(attempt.ended));
-            progress.tried.push(tried);
-            progress.last = Some((connection, error.clone()));
             match verdict {
                 Verdict::Move => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
@@ -313,9 +329,14 @@ impl Route {
         connection: &Arc<Connection>,
         progress: &mut Progress,
         metadata: &Metadata,
+        pace: Option<&Pace>,
     ) -> Option<Attempt> {
-        let waker = waker().await;
-        let mut waiter = match connection.admit(progress.deadline, call.method.idempotent, waker) {
+        let (waker, idempotent) = (waker().await, call.method.idempotent);
+        let late = match pace {
+            Some(pace) if progress.attempts == 0 && progress.retries > 0 => pace.late(progress.now),
+            _ => Time::NEVER,
+        };
+        let mut waiter = match connection.admit(progress.deadline, late, idempotent, waker) {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
@@ -349,52 +370,20 @@ impl Route {
             Sending::Ended(ending) => Some(ending),
         };
         drop(body);
-        let mut ending = match ending {
+        let ending = match ending {
             Some(ending) => ending,
             None => connection.wait(&mut waiter).await,
         };
-        if matches!(ending, Ending::Silent) {
-            ending = Box::pin(self.outwait(connection, &mut waiter, progress)).await;
+        if matches!(ending, Ending::Silent | Ending::Late) {
+            let first = (connection, &mut waiter);
+            return Some(Box::pin(self.race(call, first, progress, metadata, ending)).await);
         }
         Some(ended(ending))
     }
 
-    /// Waits on with a provider that has fallen silent, until another endpoint can take the call,
-    /// now or later.
-    async fn outwait(
-        &self,
-        connection: &Arc<Connection>,
-        waiter: &mut Waiter<'_>,
-        progress: &Progress,
-    ) -> Ending {
-        if progress.retries == 0 {
-            loop {
-                let ending = connection.wait(waiter).await;
-                if !matches!(ending, Ending::Silent) {
-                    return ending;
-                }
-            }
-        }
-        let mut tried = progress.tried.clone();
-        tried.push(Tried::new(connection, true));
-        let mut published = self.cluster.published();
-        loop {
-            published.mark_unchanged();
-            let wish = Wish { tried: &tried, ..progress.wish() };
-            let another = || self.cluster.look(&wish);
-            if connection.is_silent() && matches!(another(), Pick::Found(_)) {
-                return Ending::Silent;
-            }
-            tokio::select! {
-                biased;
-                ending = connection.wait(waiter) => {
-                    if !matches!(ending, Ending::Silent) {
-                        return ending;
-                    }
-                }
-                Ok(()) = published.changed() => {}
-            }
-        }
+    /// How long the calls of the method take, if it may be hedged.
+    fn pace_of(&self, call: &Call<'_>) -> Option<&Pace> {
+        if call.method.idempotent { self.paces.of(call.method.id) } else { None }
     }
 }
 
@@ -457,7 +446,13 @@ impl Observer<'_> {
         let attempt = attempt?;
         let now = attempt.at.unwrap_or_else(Time::now);
         let code = attempt.result.as_ref().err().map(RpcError::code);
-        if let Some(lesson) = verdict::lesson(attempt.ended, code) {
+        let lesson = if attempt.by.is_some() {
+            // Another provider was faster.
+            Some(Lesson::AtLeast)
+        } else {
+            verdict::lesson(attempt.ended, code)
+        };
+        if let Some(lesson) = lesson {
             gauge.learn(lesson, since, now);
         }
         Some((attempt, now))
@@ -511,7 +506,8 @@ async fn waker() -> Waker {
 }
 
 fn answered(answer: Answer, codec: Codec, at_fault: bool, at: Time) -> Attempt {
-    Attempt { ended: Ended::Application, at_fault, result: Ok((answer, codec)), at: Some(at) }
+    let result = Ok((answer, codec));
+    Attempt { ended: Ended::Application, at_fault, result, at: Some(at), by: None }
 }
 
 /// How an attempt ended, in words and for the verdict.
@@ -555,7 +551,7 @@ fn ended(ending: Ending) -> Attempt {
             );
             Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
         }
-        Ending::Silent => Attempt::failed(
+        Ending::Silent | Ending::Late => Attempt::failed(
             Ended::Unknown,
             RpcError::unavailable("the provider is connected but does not answer"),
         ),

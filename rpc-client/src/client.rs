@@ -3,6 +3,7 @@
 use crate::{
     call::Route,
     cluster::Cluster,
+    pace::Paces,
     shared::{Life, Settings, Shared},
     stats::ClientStats,
 };
@@ -35,6 +36,8 @@ struct Inner {
     life: Arc<Life>,
     /// Made when they are first asked for, and not under the lock of the map.
     clusters: DashMap<u64, Arc<OnceLock<Arc<Cluster>>>>,
+    /// By the address of the contract's description.
+    paces: DashMap<usize, Arc<Paces>>,
     runtime: Handle,
 }
 
@@ -46,7 +49,15 @@ impl Client {
         runtime: Handle,
     ) -> Self {
         let (shared, life) = Shared::start(settings, network, registry);
-        Self { inner: Arc::new(Inner { shared, life, clusters: DashMap::new(), runtime }) }
+        Self {
+            inner: Arc::new(Inner {
+                shared,
+                life,
+                clusters: DashMap::new(),
+                paces: DashMap::new(),
+                runtime,
+            }),
+        }
     }
 
     /// The proxy of a contract. No I/O: the subscription to the service starts in the background,
@@ -110,6 +121,7 @@ impl Client {
             Some(cluster) => Arc::new(Route {
                 shared: Arc::clone(&self.inner.shared),
                 cluster,
+                paces: self.inner.paces(meta),
                 _life: Arc::clone(&self.inner.life),
             }),
             None => Arc::new(Collision),
@@ -118,6 +130,13 @@ impl Client {
 }
 
 impl Inner {
+    /// How long the calls of a contract take.
+    fn paces(&self, meta: &'static ServiceMeta) -> Arc<Paces> {
+        let hedging = self.shared.settings.hedging > 0.0;
+        let paces = self.paces.entry(std::ptr::from_ref(meta).addr());
+        Arc::clone(&paces.or_insert_with(|| Arc::new(Paces::new(meta, hedging))))
+    }
+
     /// The cluster of a service; `None` when another service has the same id.
     fn cluster(&self, meta: &'static ServiceMeta) -> Option<Arc<Cluster>> {
         let cell = Arc::clone(&self.clusters.entry(meta.id).or_default());

@@ -87,7 +87,7 @@ impl Cluster {
             balance: shared.settings.balance_of(service),
             picks: ArcSwap::from_pointee(Picks::empty(Outlook::new(&view))),
             turn: AtomicUsize::new(fastrand::usize(..)),
-            budget: Budget::new(shared.settings.retry_budget, Time::now()),
+            budget: Budget::new(shared.settings.retry_budget, shared.settings.hedging, Time::now()),
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
             roster: Mutex::new(Roster { view, endpoints: Vec::new(), gone: Vec::new() }),

@@ -58,6 +58,8 @@ rpc_core::settings! {
         /// Retries that each second adds to it.
         pub retry_budget_per_second: Option<u32>
             = Count(0..=1_000_000_u32), defaults::RETRIES_PER_SECOND;
+        /// Share of the calls to a service that may be hedged; 0 turns hedging off.
+        pub hedging: Option<f64> = Share, defaults::HEDGE_SHARE;
         /// Largest message that is sent or received.
         pub max_message: Option<u32>
             = Size(crate::MIN_MESSAGE..=crate::MAX_MESSAGE), defaults::MAX_MESSAGE;

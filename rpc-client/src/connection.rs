@@ -103,6 +103,8 @@ pub(crate) enum Ending {
     TooLarge { limit: u32 },
     /// The provider is silent; the attempt can be waited for again.
     Silent,
+    /// It takes longer than most calls of its method; the attempt can be waited for again.
+    Late,
     /// The deadline passed.
     Deadline { sent: bool },
 }
@@ -236,16 +238,17 @@ impl Connection {
     }
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
-    /// the caller the place is given back. `waker` is that of the poll which goes on.
+    /// the caller the place is given back. At `late` it is told that it is. `waker` is that of the poll which goes on.
     pub(crate) fn admit(
         &self,
         deadline: Time,
+        late: Time,
         idempotent: bool,
         waker: Waker,
     ) -> Result<Waiter<'_>, Refused> {
         let limit = self.link.credit().peer().max_in_flight;
-        let waiter = Slots::admit(self, deadline, idempotent, limit as usize, waker)?;
-        self.dialer.timekeeper.expect(deadline);
+        let waiter = Slots::admit(self, deadline, late, idempotent, limit as usize, waker)?;
+        self.dialer.timekeeper.expect(deadline.min(late));
         Ok(waiter)
     }
 
@@ -299,7 +302,7 @@ impl Connection {
         let put = |out: &mut Vec<u8>| put_request(out, header, &head, request.metadata, body);
         let sent = tokio::select! {
             biased;
-            arrival = &mut *waiter => return Some(self.judge(waiter, arrival)),
+            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
             sent = self.link.request(put) => sent,
         };
         match sent {
@@ -352,7 +355,7 @@ impl Connection {
         let message = Message { header, head: &encoded, body };
         let begun = tokio::select! {
             biased;
-            arrival = &mut *waiter => return Some(self.judge(waiter, arrival)),
+            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
             begun = self.begin_large(message) => match begun {
                 Ok(begun) => begun,
                 Err(ending) => return Some(ending),
@@ -362,7 +365,7 @@ impl Connection {
         waiter.partly_sent();
         let sent = tokio::select! {
             biased;
-            arrival = &mut *waiter => return Some(self.judge(waiter, arrival)),
+            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
             sent = begun.finish() => sent,
         };
         match sent {
@@ -410,6 +413,7 @@ impl Connection {
                 Ending::Broken { why: self.why(), sent: waiter.left_by(written) }
             }
             Arrival::Silent => Ending::Silent,
+            Arrival::Late => Ending::Late,
             Arrival::Deadline => Ending::Deadline { sent: waiter.stop() },
         }
     }
@@ -519,6 +523,16 @@ fn put_request(
         out.extend_from_slice(metadata);
         out.extend_from_slice(body);
     });
+}
+
+/// What a call is told while its request has not left: that it is late is of no use then.
+async fn punctual(waiter: &mut Waiter<'_>) -> Arrival {
+    loop {
+        let arrival = (&mut *waiter).await;
+        if !matches!(arrival, Arrival::Late) {
+            return arrival;
+        }
+    }
 }
 
 /// Rounded up, so that a call whose time has not passed never travels with none left.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! In reading order: `call` is the policy of one call, `verdict` the table of what is sent again,
-//! `budget` what that may cost,
+//! `budget` what that may cost, `pace` when a call is late,
 //! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
 
 #[cfg(feature = "bench")]
@@ -30,6 +30,7 @@ mod config;
 
 mod budget;
 mod call;
+mod pace;
 mod verdict;
 
 mod cluster;

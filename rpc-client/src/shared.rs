@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) retry_budget: RetryBudget,
+    /// Share of the calls that may be hedged.
+    pub(crate) hedging: f64,
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
     pub(crate) max_in_flight: u32,

@@ -9,6 +9,9 @@ pub(crate) struct Counters {
     pub(crate) moves: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) retries_refused: AtomicU64,
+    pub(crate) hedges: AtomicU64,
+    pub(crate) hedges_won: AtomicU64,
+    pub(crate) hedges_refused: AtomicU64,
     pub(crate) late_replies: AtomicU64,
 }
 
@@ -26,6 +29,12 @@ pub struct ClientStats {
     pub retries: u64,
     /// Retries that the budget had nothing left for.
     pub retries_refused: u64,
+    /// Attempts that were started beside one that took longer than usual.
+    pub hedges: u64,
+    /// Those of them that answered first.
+    pub hedges_won: u64,
+    /// Hedges that their budget had nothing left for.
+    pub hedges_refused: u64,
     /// Replies that came after their callers had gone, and were dropped.
     pub late_replies: u64,
 }
@@ -38,6 +47,9 @@ impl Counters {
             moves: self.moves.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             retries_refused: self.retries_refused.load(Ordering::Relaxed),
+            hedges: self.hedges.load(Ordering::Relaxed),
+            hedges_won: self.hedges_won.load(Ordering::Relaxed),
+            hedges_refused: self.hedges_refused.load(Ordering::Relaxed),
             late_replies: self.late_replies.load(Ordering::Relaxed),
         }
     }

@@ -26,6 +26,12 @@ defaults! {
     BACKOFF_MIN: Duration = Duration::from_millis(10);
     /// Longest pause before a retry.
     BACKOFF_MAX: Duration = Duration::from_millis(200);
+    /// Hedged requests, as share of the calls to a service.
+    HEDGE_SHARE: f64 = 0.05;
+    /// Part of the calls of a method that take less time than one that is hedged.
+    HEDGE_QUANTILE: f64 = 0.95;
+    /// No call is hedged before this time.
+    HEDGE_MIN: Duration = Duration::from_millis(5);
     /// Largest message, in bytes.
     MAX_MESSAGE: u32 = 4 * 1024 * 1024;
     /// Largest piece of a message in one frame, in bytes.

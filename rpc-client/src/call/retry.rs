@@ -34,7 +34,7 @@ impl Route {
     }
 
     /// Pays for a further attempt, and counts it.
-    fn pay_retry(&self, ended: Ended, progress: &mut Progress) -> bool {
+    pub(super) fn pay_retry(&self, ended: Ended, progress: &mut Progress) -> bool {
         let after = match ended {
             Ended::Unknown => After::Loss { in_flight: self.shared.in_flight() },
             _ => After::Answer,

@@ -344,7 +344,8 @@ mod tests {
         let deadline = Time::now() + Duration::from_secs(10);
         let waiters: Vec<_> = (0..3)
             .map(|_| {
-                let mut waiter = connection.admit(deadline, false, Waker::noop().clone()).unwrap();
+                let mut waiter =
+                    connection.admit(deadline, Time::NEVER, false, Waker::noop().clone()).unwrap();
                 waiter.all_sent(0);
                 first_piece(&mut reader, waiter.id());
                 waiter
@@ -362,7 +363,7 @@ mod tests {
         let mut reader = reader().await;
         let connection = Arc::clone(&reader.connection);
         let deadline = Time::now() + Duration::from_secs(10);
-        let waiter = connection.admit(deadline, false, Waker::noop().clone()).unwrap();
+        let waiter = connection.admit(deadline, Time::NEVER, false, Waker::noop().clone()).unwrap();
         first_piece(&mut reader, waiter.id());
         assert!(reader.assembly.contains(waiter.id()));
         let mut second = Vec::new();

@@ -52,6 +52,8 @@ struct Slot {
     idempotent: bool,
     told_silent: bool,
     deadline: Time,
+    /// When it is told that it is late.
+    late: Time,
     arrival: Option<Arrival>,
     waker: Option<Waker>,
 }
@@ -66,6 +68,8 @@ pub(crate) enum Arrival {
     Broken { written: u64 },
     /// The provider does not answer pings. The call may be waited for again.
     Silent,
+    /// It takes longer than most calls of its method. The call may be waited for again.
+    Late,
     /// The call's deadline has passed.
     Deadline,
 }
@@ -102,6 +106,7 @@ impl Slots {
     pub(super) fn admit(
         connection: &Connection,
         deadline: Time,
+        late: Time,
         idempotent: bool,
         limit: usize,
         waker: Waker,
@@ -125,9 +130,10 @@ impl Slots {
         slot.idempotent = idempotent;
         slot.told_silent = false;
         slot.deadline = deadline;
+        slot.late = late;
         slot.waker = Some(waker);
         let id = u64::from(index) | u64::from(slot.generation) << 32;
-        table.earliest = table.earliest.min(deadline);
+        table.earliest = table.earliest.min(deadline).min(late);
         this.count(&table);
         drop(table);
         Ok(Waiter { connection, id, sent: Leaving::NotYet, watched: true, freed: false })
@@ -203,7 +209,8 @@ impl Slots {
         wake(wakers);
     }
 
-    /// Ends the calls whose deadline has passed; when to look next, `NEVER` when no call is left.
+    /// Ends the calls whose deadline has passed, and tells those that are late; when to look next,
+    /// `NEVER` when no call is left.
     ///
     /// It looks under the lock even when there seem to be no calls: so it either finds a call, or
     /// the call finds that no next look is planned.
@@ -219,7 +226,13 @@ impl Slots {
                 return Some(Arrival::Deadline);
             }
             next = next.min(slot.deadline);
-            None
+            if slot.late > now {
+                next = next.min(slot.late);
+                return None;
+            }
+            slot.late = Time::NEVER;
+            // That the provider is silent says more.
+            slot.arrival.is_none().then_some(Arrival::Late)
         });
         table.earliest = next;
         let slots = u32::try_from(table.slots.len()).unwrap_or(u32::MAX);
@@ -310,14 +323,15 @@ impl Slot {
             idempotent: false,
             told_silent: false,
             deadline: Time::NEVER,
+            late: Time::NEVER,
             arrival: None,
             waker: None,
         }
     }
 
-    /// Whether no end has been told yet: silence is none.
+    /// Whether no end has been told yet: silence and being late are none.
     fn is_open(&self) -> bool {
-        matches!(self.arrival, None | Some(Arrival::Silent))
+        matches!(self.arrival, None | Some(Arrival::Silent | Arrival::Late))
     }
 
     fn tell(&mut self, arrival: Arrival, wakers: &mut Vec<Waker>) {

@@ -6,6 +6,7 @@
 mod balance;
 mod endpoints;
 mod explain;
+mod hedging;
 mod large;
 mod moving;
 mod outbox;

@@ -31,13 +31,13 @@ async fn p1_killing_one_of_three_costs_only_what_was_in_flight_on_it() {
     let addr = two.addr;
     let client = Client::connect(list([&one, &two, &three])).await.unwrap();
     until_reached(&client, 3).await;
-    let load = load(&client, 20);
+    let load = load(&client, 100);
     load.more(400).await;
     two.kill().await;
     load.more(800).await;
     let calls = load.finish().await;
     let failed = broken_under_load(&calls, addr);
-    assert!(failed > 0, "calls of 20 ms were in flight at the kill");
+    assert!(failed > 0, "calls of 100 ms were in flight at the kill");
     scene.check(&calls, DEADLINE);
     drop((one, three));
 }

@@ -1,15 +1,15 @@
 //! What further attempts cost the providers, counted by their handlers.
 
-use rpc_client::Client;
+use rpc_client::{Balance, Client, ClientBuilder};
 use rpc_core::{CallContext, CallOptions, RpcCode, RpcError, rpc_client, rpc_service};
 use rpc_testkit::{
-    lab::{Lab, Tally},
+    lab::{Event, Lab, Tally},
     load::Load,
 };
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,6 +20,11 @@ pub(crate) trait Moody {
     /// Notes `key` and gives it back, or fails with `Unavailable` while it is told to.
     #[rpc(idempotent)]
     async fn look(&self, key: String) -> rpc_core::Result<String>;
+    /// Notes `key`, takes as long as the provider takes just then, and gives the key back.
+    #[rpc(idempotent)]
+    async fn hold(&self, key: String) -> rpc_core::Result<String>;
+    /// The same, and it must not run twice.
+    async fn book(&self, key: String) -> rpc_core::Result<String>;
     /// The same at so many further hops, the last of which fails.
     #[rpc(idempotent)]
     async fn pass(&self, hops: u32) -> rpc_core::Result<()>;
@@ -28,12 +33,35 @@ pub(crate) trait Moody {
     async fn insist(&self, hops: u32) -> rpc_core::Result<()>;
 }
 
+/// How long handlers take, and what became of them.
+#[derive(Debug, Default)]
+struct Pace {
+    ms: AtomicU64,
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Pace {
+    async fn hold(&self) {
+        let ms = self.ms.load(Ordering::Relaxed).max(1);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(ms)).await;
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Handlers that were stopped before their end.
+    fn stopped(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed) - self.ended.load(Ordering::Relaxed)
+    }
+}
+
 /// Serves it, and may call others like it.
 #[derive(Clone)]
 struct Moods {
     tally: Tally,
     down: Arc<AtomicBool>,
     next: Option<MoodyClient>,
+    pace: Arc<Pace>,
     /// Of each request: the hops that it asks for, and whether it says that it is a retry.
     seen: Arc<Mutex<Vec<(u32, bool)>>>,
 }
@@ -44,6 +72,7 @@ impl Moods {
             tally: lab.tally(),
             down: Arc::default(),
             next: next.map(Client::get),
+            pace: Arc::default(),
             seen: Arc::default(),
         }
     }
@@ -72,6 +101,16 @@ impl Moody for Moods {
             return Err(RpcError::unavailable("told to fail"));
         }
         Ok(key)
+    }
+
+    async fn hold(&self, key: String) -> rpc_core::Result<String> {
+        self.tally.ran(&key);
+        self.pace.hold().await;
+        Ok(key)
+    }
+
+    async fn book(&self, key: String) -> rpc_core::Result<String> {
+        self.hold(key).await
     }
 
     async fn pass(&self, hops: u32) -> rpc_core::Result<()> {
@@ -213,5 +252,145 @@ fn a_call_waits_before_it_is_retried_but_not_beyond_its_deadline() {
         let error = hasty.look("hasty".into()).await.unwrap_err();
         // No retry fits: the error that is known is worth more than a deadline that passes.
         assert_eq!((error.code(), error.attempts()), (RpcCode::Unavailable, 1), "{error}");
+    });
+}
+
+/// Three providers, each with a pace of its own, and a client with the least surprising strategy.
+async fn paced(
+    lab: &mut Lab,
+    build: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> (Client, Vec<Arc<Pace>>) {
+    let mut paces = Vec::new();
+    for _ in 0..3 {
+        let served = Moods::new(lab, None);
+        paces.push(Arc::clone(&served.pace));
+        lab.provider(move |server| server.collected(false).service(served.clone())).await;
+    }
+    let client = lab.client(|client| build(client.balance(Balance::RoundRobin))).await;
+    client.get::<MoodyClient>().look("first".into()).await.unwrap();
+    sleep(Duration::from_millis(500)).await;
+    (client, paces)
+}
+
+/// Calls one after the other, so many that the pace of the method is known.
+async fn warmed(client: &Client) -> MoodyClient {
+    let moody: MoodyClient = client.get();
+    for n in 0..600 {
+        moody.hold(format!("warm-{n}")).await.unwrap();
+    }
+    assert_eq!(client.stats().hedges, 0, "nothing was late");
+    moody
+}
+
+#[test]
+fn a_late_call_is_hedged_the_first_answer_wins_and_the_loser_is_stopped() {
+    Lab::simulated(1).run(async |mut lab: Lab| {
+        let (client, paces) = paced(&mut lab, |client| client).await;
+        let moody = warmed(&client).await;
+        paces[0].ms.store(300, Ordering::Relaxed);
+        for n in 0..3 {
+            let began = Instant::now();
+            moody.hold(format!("late-{n}")).await.unwrap();
+            assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+        }
+        let stats = client.stats();
+        assert_eq!((stats.hedges, stats.hedges_won, stats.retries), (1, 1, 0), "{stats:?}");
+        sleep(Duration::from_secs(1)).await;
+        let stopped: Vec<_> = paces.iter().map(|pace| pace.stopped()).collect();
+        assert_eq!(stopped, [1, 0, 0]);
+        assert_eq!(lab.tally().repeated(), 1);
+    });
+}
+
+#[test]
+fn what_must_not_run_twice_or_was_asked_not_to_is_not_hedged() {
+    Lab::simulated(1).run(async |mut lab: Lab| {
+        let (client, paces) = paced(&mut lab, |client| client).await;
+        let moody = warmed(&client).await;
+        for n in 0..600 {
+            moody.book(format!("warm-book-{n}")).await.unwrap();
+        }
+        paces[0].ms.store(300, Ordering::Relaxed);
+        let once = moody.with_options(CallOptions::new().retries(0));
+        for n in 0..3 {
+            moody.book(format!("book-{n}")).await.unwrap();
+            once.hold(format!("once-{n}")).await.unwrap();
+        }
+        assert_eq!((client.stats().hedges, lab.tally().repeated()), (0, 0));
+
+        let plain = lab.client(|c| c.balance(Balance::RoundRobin).hedging(0.0)).await;
+        paces[0].ms.store(0, Ordering::Relaxed);
+        plain.get::<MoodyClient>().look("second".into()).await.unwrap();
+        sleep(Duration::from_millis(500)).await;
+        let moody: MoodyClient = plain.get();
+        for n in 0..600 {
+            moody.hold(format!("plain-{n}")).await.unwrap();
+        }
+        paces[0].ms.store(300, Ordering::Relaxed);
+        for n in 0..3 {
+            moody.hold(format!("off-{n}")).await.unwrap();
+        }
+        assert_eq!((plain.stats().hedges, lab.tally().repeated()), (0, 0));
+    });
+}
+
+/// One of three is slow by 300 ms for half a second in every five.
+#[test]
+fn hedges_stay_within_their_share_while_one_of_three_is_slow_at_times() {
+    Lab::simulated(1).run(async |mut lab: Lab| {
+        let (client, paces) = paced(&mut lab, |client| client).await;
+        let moody: MoodyClient = client.get();
+        let load = lab.load(400, move |turn| {
+            let moody = moody.clone();
+            async move { moody.hold(turn.key).await }
+        });
+        for _ in 0..6 {
+            sleep(Duration::from_millis(4_500)).await;
+            paces[0].ms.store(300, Ordering::Relaxed);
+            sleep(Duration::from_millis(500)).await;
+            paces[0].ms.store(0, Ordering::Relaxed);
+        }
+        let calls = load.finish().await;
+        calls.none_failed();
+        let (stats, made) = (client.stats(), calls.0.len() as u64);
+        // What a quiet service saves up and what a second of calls earns may come on top.
+        assert!(stats.hedges <= made / 20 + 30, "{stats:?} of {made}");
+        assert!(stats.hedges_won >= 50 && stats.hedges_won <= stats.hedges, "{stats:?}");
+        assert_eq!(stats.retries, 0, "{stats:?}");
+        // Each hedge is a second run, but for those that came to a handler too late to begin.
+        let repeated = lab.tally().repeated() as u64;
+        assert!(repeated <= stats.hedges, "{repeated}, {stats:?}");
+        sleep(Duration::from_secs(1)).await;
+        let stopped: u64 = paces.iter().map(|pace| pace.stopped()).sum();
+        assert!(stopped >= stats.hedges_won, "{stopped}, {stats:?}");
+    });
+}
+
+#[test]
+fn a_silent_provider_is_waited_for_beside_the_others_and_may_answer_first() {
+    Lab::simulated(1).run(async |mut lab: Lab| {
+        let (client, paces) = paced(&mut lab, |client| client.hedging(0.0)).await;
+        let moody: MoodyClient = client.get();
+        // Two are silent, the third needs five seconds: those who were asked first answer first.
+        for pace in &paces {
+            pace.ms.store(5_000, Ordering::Relaxed);
+        }
+        let calls: Vec<_> = (0..3)
+            .map(|n| {
+                let moody = moody.clone();
+                tokio::spawn(async move { moody.hold(format!("call-{n}")).await })
+            })
+            .collect();
+        sleep(Duration::from_millis(200)).await;
+        lab.apply(Event::RepliesLost(0)).await;
+        lab.apply(Event::RepliesLost(1)).await;
+        let began = Instant::now();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        // Two more attempts at the third, made when the others had been silent for two seconds.
+        let took = began.elapsed();
+        assert!((Duration::from_secs(6)..Duration::from_secs(8)).contains(&took), "{took:?}");
+        assert_eq!(client.stats().retries, 2);
     });
 }

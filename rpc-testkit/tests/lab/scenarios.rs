@@ -60,7 +60,8 @@ const fn secs(secs: u64) -> Duration {
 /// idempotent. None of the others may.
 async fn failed(lab: &mut Lab, providers: usize, hold: u32, script: Script) -> usize {
     clerks(lab, providers).await;
-    let client = client(lab, |client| client).await;
+    // Hedges are second executions too, and have tests of their own.
+    let client = client(lab, |client| client.hedging(0.0)).await;
     let load = load(lab, &client, hold);
     lab.play(script).await;
     let calls = load.finish().await;

@@ -28,8 +28,8 @@ async fn connection() -> Connection {
 
 fn admit(connection: &Connection, deadline: Time) -> Waiter<'_> {
     let waker = Waker::noop().clone();
-    let mut waiter =
-        Slots::admit(connection, deadline, false, 100_000, waker).expect("there is room");
+    let mut waiter = Slots::admit(connection, deadline, Time::NEVER, false, 100_000, waker)
+        .expect("there is room");
     waiter.look_away();
     waiter
 }
