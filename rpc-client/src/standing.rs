@@ -150,10 +150,18 @@ impl Standing {
     /// The phase at `now`, after what time alone changes. `idle` says that no call is running.
     pub(crate) fn review(&self, now: Instant, idle: bool) -> Phase {
         let mut record = lock(&self.record);
+        let before = record.phase();
         let successes = self.successes.swap(0, Ordering::Relaxed);
         record.pass(now_ms(now), successes, idle);
         self.publish(&record);
-        record.phase()
+        let phase = record.phase();
+        drop(record);
+        if matches!(phase, Phase::Probing { .. }) && !matches!(before, Phase::Probing { .. }) {
+            // A ping may be what brings it back. Once: who keeps the connections tells the service
+            // of every look, which leads here again.
+            self.endpoint.notify_one();
+        }
+        phase
     }
 
     /// When time alone will change the phase, in ms; `None`: never.

@@ -36,6 +36,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// How often a subset's size is looked at.
 const SUBSET_REVIEW: Duration = Duration::from_secs(1);
 
+/// How often endpoints are looked at that wait for what no time was set for.
+const STANDING_REVIEW: Duration = Duration::from_secs(1);
+
 /// How often the shares of new instances are raised.
 const WARMTH_REVIEW: Duration = Duration::from_secs(1);
 
@@ -171,8 +174,12 @@ impl Task {
         for Seen { addr, .. } in &seen {
             let endpoint = &self.endpoints[addr];
             sooner(&mut self.next, endpoint.probation_ends().filter(|end| *end > now));
-            let at = |ms: u64| now + Duration::from_millis(ms.saturating_sub(now_ms(now)).max(1));
-            sooner(&mut self.next, endpoint.standing.next().map(at));
+            // What should have come to pass, and waits for something else, is looked at now and then.
+            let in_time = |at: u64| match at.saturating_sub(now_ms(now)) {
+                0 => now + STANDING_REVIEW,
+                ms => now + Duration::from_millis(ms),
+            };
+            sooner(&mut self.next, endpoint.standing.next().map(in_time));
         }
         self.publish(seen, now);
     }
@@ -317,8 +324,6 @@ impl Task {
                 }
                 EndpointState::Ejected if matches!(seen.phase, Phase::Probing { .. }) => {
                     probing.extend(candidate(seen.look.usable));
-                    // A ping may be what brings it back.
-                    endpoint.standing.endpoint.notify_one();
                 }
                 EndpointState::Connecting if trusted => {
                     greeting.extend(candidate(seen.look.greeting));
