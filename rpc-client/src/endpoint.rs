@@ -235,7 +235,9 @@ impl Endpoint {
     pub(crate) fn grow(&self) {
         let mut known = lock(&self.known);
         let open = known.connections.iter().filter(|c| c.is_usable()).count();
-        let full = known.connections.iter().all(|c| !c.is_usable() || c.is_full());
+        // Before a provider has greeted it takes few calls; soon it will take many more.
+        let full =
+            known.connections.iter().all(|c| !c.is_usable() || c.is_greeted() && c.is_full());
         if open == 0 || !full {
             return;
         }

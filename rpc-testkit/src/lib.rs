@@ -14,7 +14,8 @@ pub mod proxy;
 pub mod sim;
 pub mod zookeeper;
 
-/// The example of the README is compiled and run.
+/// The examples of the documents are compiled, and those that can be are run.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/overload.md")]
 mod readme {}
