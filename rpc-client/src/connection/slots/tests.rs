@@ -6,7 +6,11 @@ use rpc_core::{
     transport::{Link, Network},
     wire::Limits,
 };
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
