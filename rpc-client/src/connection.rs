@@ -321,7 +321,10 @@ impl Connection {
                 self.standing.endpoint.notify_one();
             }
         }
-        if self.meter.sample(now, self.slots.in_flight(), self.capacity(), self.dialer.cores) {
+        // Before the provider has greeted it takes few calls; soon it will take many more.
+        if self.is_greeted()
+            && self.meter.sample(now, self.slots.in_flight(), self.capacity(), self.dialer.cores)
+        {
             // There is more than it carries well: perhaps another is needed beside it.
             self.standing.endpoint.notify_one();
         }

@@ -64,7 +64,7 @@ impl Observer<'_> {
             // Another provider was faster.
             Some(Lesson::AtLeast)
         } else {
-            verdict::lesson(attempt.ended, code)
+            verdict::lesson(attempt.ended, code, attempt.at_fault)
         };
         if let Some(lesson) = lesson {
             gauge.learn(lesson, since, now);
