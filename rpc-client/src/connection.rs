@@ -6,6 +6,8 @@
 #[cfg(feature = "bench")]
 pub(crate) mod bench;
 mod dial;
+#[cfg(any(test, feature = "bench"))]
+mod fixture;
 mod meter;
 mod reader;
 mod request;

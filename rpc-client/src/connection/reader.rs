@@ -298,34 +298,11 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        connection::Dialer, queue::Queue, standing::Standing, stats::Counters,
-        timekeeper::Timekeeper,
-    };
-    use rpc_core::{
-        transport::{Link, Network},
-        wire::put_frame,
-    };
+    use rpc_core::wire::put_frame;
     use std::time::Duration;
-    use tokio::net::TcpListener;
-    use tokio_util::task::TaskTracker;
 
     async fn reader() -> Reader {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let link = Link::new(Network::TCP.dial(addr).await.unwrap());
-        let dialer = Dialer {
-            limits: Limits::default(),
-            network: Network::TCP,
-            timekeeper: Timekeeper::new(),
-            counters: Counters::default(),
-            tasks: TaskTracker::new(),
-            cores: 1,
-        };
-        let queue = Queue::new(1, Arc::default());
-        let standing = Standing::new(addr, Arc::default(), queue);
-        let connection = Connection::new(link, Arc::new(dialer), Arc::new(standing));
-        Reader::new(Arc::new(connection), Limits::default())
+        Reader::new(Arc::new(Connection::idle().await.unwrap()), Limits::default())
     }
 
     /// The first piece of a reply of 1 MiB.
