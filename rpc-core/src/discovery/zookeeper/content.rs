@@ -174,11 +174,7 @@ impl Sink for ServiceSink<'_> {
                     return false;
                 }
                 // A snapshot stands before this registry, not in it.
-                Source::Connecting { since, reason: known }
-                | Source::Snapshot { since, reason: known, .. } => {
-                    if known.is_empty() {
-                        tracing::warn!(reason, place = &*view.place, "there is no list yet");
-                    }
+                Source::Connecting { since, .. } | Source::Snapshot { since, .. } => {
                     Source::Connecting { since: *since, reason: reason.into() }
                 }
                 Source::Stale { since, .. } => {

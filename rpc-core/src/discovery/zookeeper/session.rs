@@ -239,7 +239,7 @@ async fn silence(hosts: &[String]) -> String {
             return format!("no server answers, and {host} does not resolve: {error}");
         }
     }
-    "no server answers; does it run, and is the registry's URL right?".to_owned()
+    "no server answers (does it run, and is the registry's URL right?)".to_owned()
 }
 
 /// What happened to a [`Link`].
