@@ -333,7 +333,7 @@ mod tests {
         let config = Config { max_message: Some(1), max_in_flight: Some(0), ..Config::default() };
         let text = refusal(Client::builder().config(config)).await;
         assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
-        assert!(text.contains("`max_in_flight` is 0: write a number, 1 to"), "{text}");
+        assert!(text.contains("`max_in_flight` is 0: write a number, from 1 to"), "{text}");
         let text = refusal(Client::builder().retry_budget(1.5, 0)).await;
         assert!(text.contains("`retry_budget_share` is 1.5: write a number"), "{text}");
     }
