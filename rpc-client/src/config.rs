@@ -2,7 +2,7 @@
 
 use rpc_core::{
     Balance,
-    config::{Count, Named, Path, Share, Size, Span, Text},
+    config::{Count, List, Named, Path, Share, Size, Span, Text},
     defaults,
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -77,6 +77,14 @@ rpc_core::settings! {
         /// Connections that an endpoint begins with, from the fewest to the most.
         pub initial_connections: Option<u32>
             = Count(1..=MAX_CONNECTIONS), defaults::CONNECTIONS_INITIAL;
+        /// People are told at most this often that a service is full.
+        pub pressure_window: Option<Duration>
+            = Span(Duration::from_secs(1)..=DAY), defaults::PRESSURE_WINDOW;
+        /// Where a JSON object is posted when a service is full.
+        pub pressure_webhook: Option<String> = Text("`http://host:port/path`");
+        /// A program and its arguments, run without a shell when a service is full, with a JSON
+        /// object on its standard input.
+        pub pressure_command: Option<Vec<String>> = List("words: a program and its arguments");
         /// Directory in which the newest list of each service is kept for a start without the
         /// registry.
         pub snapshots: Option<PathBuf> = Path("a directory");
@@ -90,7 +98,7 @@ mod tests {
 
     const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
     /// What a builder is told that stands in no file.
-    const NOT_IN_A_FILE: &[&str] = &["config", "network"];
+    const NOT_IN_A_FILE: &[&str] = &["config", "network", "on_pressure"];
 
     #[test]
     fn the_document_has_every_setting_as_it_is() {
@@ -110,7 +118,7 @@ mod tests {
     #[test]
     fn every_setter_of_the_builder_has_its_setting() {
         let fields = <Config as rpc_core::config::Settings>::fields();
-        let builder = include_str!("builder.rs");
+        let builder = concat!(include_str!("builder.rs"), include_str!("builder/pressure.rs"));
         let setters: Vec<_> = (builder.lines())
             .filter_map(|line| line.strip_prefix("    pub fn ")?.split_once("(mut self"))
             .map(|(name, _)| name.split('<').next().unwrap_or(name))

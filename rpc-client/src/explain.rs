@@ -112,7 +112,7 @@ fn knowledge(cluster: &Cluster) -> Knowledge {
         registry_says: registry_says(&view, now),
         listed: view.instances.len(),
         endpoints: reports.into_values().collect(),
-        load: cluster.pressure(),
+        load: cluster.pressure(None),
     }
 }
 

@@ -4,7 +4,7 @@
 //! registry unreachable.
 
 use super::{
-    Announcement, Instance, Instances, Register, Registered, RegistrationState, Source,
+    Announcement, Instance, Instances, Notice, Register, Registered, RegistrationState, Source,
     Subscription, View, Watch,
 };
 use crate::future::BoxFuture;
@@ -29,6 +29,8 @@ pub struct MemoryRegistry(Arc<Shared>);
 struct Shared {
     name: Box<str>,
     services: DashMap<String, Service>,
+    /// What was told last of each service.
+    notices: DashMap<String, Notice>,
     condition: Mutex<Condition>,
     /// The state of every announcement: it depends on nothing but whether the registry answers.
     registration: watch::Sender<RegistrationState>,
@@ -71,6 +73,7 @@ impl MemoryRegistry {
         Self(Arc::new(Shared {
             name: name.into(),
             services: DashMap::new(),
+            notices: DashMap::new(),
             condition: Mutex::new(Condition {
                 outage: None,
                 hidden: BTreeSet::new(),
@@ -108,6 +111,11 @@ impl MemoryRegistry {
     pub fn weigh(&self, service: &str, weights: impl IntoIterator<Item = (SocketAddr, u32)>) {
         let weights = Arc::new(weights.into_iter().collect());
         self.0.change(service, |known| known.weights = weights);
+    }
+
+    /// What a client told operators last of `service`: that it was full, or no longer is.
+    pub fn notice(&self, service: &str) -> Option<Notice> {
+        self.0.notices.get(service).map(|notice| notice.clone())
     }
 
     /// Leaves `addr` out of every list, as if its session had ended, though it stays announced.
@@ -262,6 +270,14 @@ impl Watch for MemoryRegistry {
         // The sender lives in the map for as long as the registry, so there is no task to end.
         Subscription::new(view.unwrap_or_else(|| unreachable!("`change` calls once")), None)
     }
+
+    fn tell(&self, notice: Notice) -> BoxFuture<'static, Result<(), String>> {
+        let outage = self.0.condition().outage.as_ref().map(|(reason, _)| reason.to_string());
+        if outage.is_none() {
+            self.0.notices.insert(notice.service.clone(), notice);
+        }
+        Box::pin(std::future::ready(outage.map_or(Ok(()), Err)))
+    }
 }
 
 impl Register for MemoryRegistry {
@@ -374,6 +390,26 @@ mod tests {
         assert_eq!(*second.state().borrow(), RegistrationState::Registered);
         assert_eq!(ports(&subscription.current()), [1, 2]);
         assert!(matches!(registry.watch("never read").current().source, Source::Live { .. }));
+    }
+
+    #[tokio::test]
+    async fn the_last_notice_of_a_service_is_kept() {
+        let registry = MemoryRegistry::new();
+        let notice = |over| Notice {
+            service: "a".into(),
+            client: "me".into(),
+            over,
+            window: std::time::Duration::from_mins(1),
+            json: "{}".into(),
+        };
+        assert_eq!(registry.notice("a"), None);
+        assert_eq!(registry.tell(notice(false)).await, Ok(()));
+        registry.set_unreachable("pulled out");
+        assert_eq!(registry.tell(notice(true)).await, Err("pulled out".to_owned()));
+        assert_eq!(registry.notice("a"), Some(notice(false)));
+        registry.set_reachable();
+        assert_eq!(registry.tell(notice(true)).await, Ok(()));
+        assert_eq!(registry.notice("a"), Some(notice(true)));
     }
 
     #[tokio::test]
