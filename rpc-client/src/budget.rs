@@ -93,9 +93,12 @@ impl Budget {
         lock(&self.hedges).settle(calls, now);
     }
 
-    /// Pays for a hedge; `false`: there is no money left.
+    /// Pays for a hedge; `false`: there is no money left, or none for retries: then too much fails
+    /// for calls that are merely late to add to it.
     pub(crate) fn pay_hedge(&self, now: Time) -> bool {
-        lock(&self.hedges).take(self.calls.sum(), now, 0)
+        let calls = self.calls.sum();
+        let spent = !self.none && lock(&self.retries).is_spent(calls, now);
+        !spent && lock(&self.hedges).take(calls, now, 0)
     }
 
     /// Pays for a retry; `false`: there is no money left.
@@ -156,6 +159,19 @@ mod tests {
         let budget = Budget::new(RetryBudget { share: 0.0, per_second: 0 }, 0.05, at(0));
         budget.earn(at(0));
         assert!(!budget.pay_retry(After::Loss { in_flight: 100 }, at(10_000)));
+    }
+
+    #[test]
+    fn nothing_is_hedged_while_the_retries_are_spent_unless_there_are_never_any() {
+        let paid = |per_second| {
+            let budget = Budget::new(RetryBudget { share: 0.0, per_second }, 0.05, at(0));
+            (0..100).for_each(|_| _ = budget.earn(at(0)));
+            let before = budget.pay_hedge(at(0));
+            while budget.pay_retry(After::Answer, at(0)) {}
+            (before, budget.pay_hedge(at(0)), budget.pay_hedge(at(1_000)))
+        };
+        assert_eq!(paid(1), (true, false, true));
+        assert_eq!(paid(0), (true, true, true));
     }
 
     #[test]

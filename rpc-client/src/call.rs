@@ -1,30 +1,33 @@
 //! The policy of one call, in the order in which it is applied.
 //!
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
-//! endpoint, or back to the caller with what is known. `retry` is whether and when a call that may
-//! be retried is, `backoff` how long it waits before, `race` what runs beside an attempt.
+//! endpoint, or back to the caller with what is known. `progress` is what the call has been through,
+//! `find` where it waits for a connection, `attempt` what one attempt came to, `retry` whether and
+//! when a call that may be retried is, `backoff` how long it waits before, `race` what runs beside
+//! an attempt.
 
+mod attempt;
 mod backoff;
+mod find;
+mod metadata;
+mod progress;
 mod race;
 mod retry;
 
 use crate::{
-    balance::{self, Gauge, Lesson},
     clock::Time,
-    cluster::{Cluster, Pick, Tried, Wish, outlook},
-    connection::{Connection, Ending, Refused, Request, Sending, bad_reply},
+    cluster::{Cluster, Pick},
+    connection::{Connection, Ending, Refused, Request, Sending},
     pace::{Pace, Paces},
-    queue::Place as QueuePlace,
     shared::{Life, Shared},
-    standing::Cause,
-    verdict::{self, Ended, Opinion, Verdict},
+    verdict::{self, Ended, Verdict},
 };
+use attempt::{Attempt, Observer, ended, too_large};
+use metadata::{Metadata, key, metadata};
+use progress::Progress;
 use rpc_core::{
-    Answer, Balance, BoxFuture, Call, CallContext, CallOptions, Invoke, MetadataEntry, Outcome,
-    Place, RawReply, RpcError, Trail,
-    codec::Codec,
+    Balance, BoxFuture, Call, CallOptions, Invoke, Outcome, Place, RawReply, RpcError, Trail,
     transport::Body,
-    wire::{Kind, Reason, put_metadata, read_error},
 };
 use std::{
     future::poll_fn,
@@ -32,7 +35,7 @@ use std::{
     task::{Poll, Waker},
     time::Duration,
 };
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
 /// Carries the calls of one service.
 pub(crate) struct Route {
@@ -47,79 +50,6 @@ impl Invoke for Route {
         Box::pin(self.run(call))
     }
 }
-
-/// What one attempt came to.
-struct Attempt {
-    ended: Ended,
-    /// The instance says that it is to blame.
-    at_fault: bool,
-    result: Result<(Answer, Codec), RpcError>,
-    /// When it ended; `None`: just now.
-    at: Option<Time>,
-    /// Who answered, when it was not the provider that was asked first.
-    by: Option<Arc<Connection>>,
-}
-
-impl Attempt {
-    fn failed(ended: Ended, error: RpcError) -> Self {
-        let error = error.with_outcome(verdict::outcome(ended));
-        Self { ended, at_fault: false, result: Err(error), at: None, by: None }
-    }
-}
-
-/// What a call has been through so far.
-struct Progress {
-    start: Instant,
-    deadline: Time,
-    /// When the attempt began: the clock is read once for a call that need not wait.
-    now: Time,
-    attempts: u32,
-    /// Further attempts that are left to pay with.
-    retries: u32,
-    /// Attempts that were paid for.
-    paid: u32,
-    balance: Balance,
-    /// Where the call's key is on the ring; for consistent hashing alone.
-    key: Option<u64>,
-    /// The call may be made twice.
-    idempotent: bool,
-    /// Where it has been.
-    tried: Vec<Tried>,
-    /// Its place in the line, while everything is full.
-    place: Option<QueuePlace>,
-    last: Option<(Arc<Connection>, RpcError)>,
-    trail: Trail,
-}
-
-impl Progress {
-    /// An attempt that began at `self.now` has failed. The error as it is in view of the earlier
-    /// ones.
-    fn failed(
-        &mut self,
-        connection: &Arc<Connection>,
-        ended: Ended,
-        error: RpcError,
-        now: Time,
-    ) -> RpcError {
-        let (began, took) = (self.now.since(Time::of(self.start)), now.since(self.now));
-        self.trail.push(rpc_core::Attempt::new(connection.addr, &error, began, took));
-        let earlier = self.last.as_ref().map(|(_, error)| error.outcome());
-        let outcome = verdict::overall(earlier, error.outcome());
-        let error = error.with_outcome(outcome);
-        self.tried.push(Tried::new(connection, verdict::only_connection(ended)));
-        self.last = Some((Arc::clone(connection), error.clone()));
-        error
-    }
-
-    /// What the next attempt needs.
-    fn wish(&self) -> Wish<'_> {
-        let again = self.idempotent && self.retries > 0;
-        Wish { balance: self.balance, key: self.key, tried: &self.tried, again }
-    }
-}
-
-/// Why a call waits for room.
-const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
 
 /// Longest time of a call: what a request can say. Longer ones are cut.
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
@@ -239,89 +169,6 @@ impl Route {
         options.settings().balance.unwrap_or(self.cluster.balance)
     }
 
-    /// A connection that has not been tried, waiting for one while that makes sense.
-    async fn connection(&self, progress: &mut Progress) -> Result<Arc<Connection>, RpcError> {
-        if Handle::try_current().is_err() {
-            let why = "the call has to wait for one, and is not polled within a tokio runtime";
-            return Err(self.nobody(progress, why));
-        }
-        let deadline = progress.deadline.instant();
-        let mut published = self.cluster.published();
-        // A place was offered: by who left the line before this call, or by a new list.
-        let mut called = true;
-        loop {
-            published.mark_unchanged();
-            // Looked for again after the mark, so that no list is missed.
-            let now = Instant::now();
-            progress.now = Time::of(now);
-            // The choice and the outlook are of one list.
-            let picks = self.cluster.picks();
-            let pick = match &progress.place {
-                // Others have waited for longer.
-                None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
-                Some(place) if !called && !place.is_next() => Pick::Full,
-                place => self.cluster.pick_from(&picks, &progress.wish(), place.is_some()),
-            };
-            let full = matches!(pick, Pick::Full);
-            let until = match pick {
-                Pick::Found(connection) => return Ok(connection),
-                Pick::Full if progress.place.is_none() => {
-                    progress.place = self.cluster.queue.join(progress.tried.is_empty());
-                    if progress.place.is_none() {
-                        return Err(self.line_is_full());
-                    }
-                    // Looked at again, now that whoever makes room sees the call.
-                    called = false;
-                    continue;
-                }
-                Pick::Full | Pick::Outdated => Some(deadline),
-                Pick::Nobody => outlook(&picks.outlook, now),
-            };
-            if !full {
-                progress.place = None;
-            }
-            let Some(until) = until.filter(|_| now < deadline) else {
-                let why = if full { FULL.to_owned() } else { picks.outlook.describe(now) };
-                return Err(self.nobody(progress, &why));
-            };
-            if called
-                && let Some(place) = &progress.place
-                && !progress.tried.is_empty()
-            {
-                // What room there is may be where this call has been.
-                place.pass_on();
-            }
-            called = tokio::select! {
-                _ = published.changed() => true,
-                () = room(progress.place.as_ref()) => true,
-                () = tokio::time::sleep_until(until.min(deadline)) => false,
-                () = self.cluster.over() => {
-                    return Err(self.nobody(progress, "the client or its runtime was shut down"));
-                }
-            };
-        }
-    }
-
-    /// So many calls wait already that another one would hardly have its turn.
-    fn line_is_full(&self) -> RpcError {
-        let limit = self.cluster.queue.limit();
-        let text = format!(
-            "{limit} calls of {} wait for room already, and {FULL}; slow down, start more \
-             providers, or raise the client's `max_waiting`",
-            self.cluster.service
-        );
-        RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent)
-    }
-
-    /// No endpoint takes the call: the last attempt's error if there was one, else what is known.
-    fn nobody(&self, progress: &mut Progress, why: &str) -> RpcError {
-        if let Some((_, error)) = &progress.last {
-            return error.clone();
-        }
-        RpcError::unavailable(format!("no provider of {} takes calls: {why}", self.cluster.service))
-            .with_outcome(Outcome::NotSent)
-    }
-
     /// One attempt at one endpoint. `None` when the connection admits no call any more.
     async fn attempt(
         &self,
@@ -404,173 +251,9 @@ fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
         .with_trail(progress.trail.clone())
 }
 
-impl Attempt {
-    /// Tells the endpoint what the attempt says of it.
-    fn report(&self, connection: &Connection) {
-        match verdict::opinion(self.ended, self.at_fault) {
-            Opinion::Good => connection.standing.succeeded(),
-            Opinion::Fault => connection.standing.failed(Cause::Calls),
-            Opinion::None => {}
-        }
-    }
-
-    fn not_sent(mut self) -> Self {
-        self.result = self.result.map_err(|e| e.with_outcome(Outcome::NotSent));
-        self
-    }
-}
-
-/// Where the call's key is on the ring, if the strategy has one: that of its options, or of the
-/// argument that its method names.
-fn key(balance: Balance, call: &mut Call<'_>) -> Result<Option<u64>, RpcError> {
-    if balance != Balance::ConsistentHash {
-        return Ok(None);
-    }
-    if let Some(key) = &call.options.settings().hash_key {
-        return Ok(Some(balance::position(key.as_bytes())));
-    }
-    // Encoded into memory that is used again.
-    let mut key = Body::new();
-    let named = call.args.key(call.service.codec, key.buffer())?;
-    Ok(named.then(|| balance::position(&key)))
-}
-
-/// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.
-struct Observer<'a> {
-    gauge: &'a Gauge,
-    since: Time,
-}
-
-impl Observer<'_> {
-    /// The attempt, if there was one, is over; it and when it ended.
-    fn saw(self, attempt: Option<Attempt>) -> Option<(Attempt, Time)> {
-        let Self { gauge, since } = *std::mem::ManuallyDrop::new(self);
-        let attempt = attempt?;
-        let now = attempt.at.unwrap_or_else(Time::now);
-        let code = attempt.result.as_ref().err().map(RpcError::code);
-        let lesson = if attempt.by.is_some() {
-            // Another provider was faster.
-            Some(Lesson::AtLeast)
-        } else {
-            verdict::lesson(attempt.ended, code)
-        };
-        if let Some(lesson) = lesson {
-            gauge.learn(lesson, since, now);
-        }
-        Some((attempt, now))
-    }
-}
-
-impl Drop for Observer<'_> {
-    fn drop(&mut self) {
-        self.gauge.learn(Lesson::AtLeast, self.since, Time::now());
-    }
-}
-
-/// Waits for the turn of a call that is in the line; for ever when it is in none.
-async fn room(place: Option<&QueuePlace>) {
-    match place {
-        Some(place) => place.called().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The encoded metadata section of a call; empty when it carries none.
-struct Metadata(Vec<u8>);
-
-/// What propagates from the context, under what the options say.
-fn metadata(context: &CallContext, options: &CallOptions) -> Result<Metadata, RpcError> {
-    let own = &options.settings().metadata;
-    let inherited = context.entries();
-    let mut section = Vec::new();
-    if own.is_empty() && inherited.is_empty() {
-        return Ok(Metadata(section));
-    }
-    let hidden = |m: &&MetadataEntry| m.propagates && !own.iter().any(|o| o.key == m.key);
-    let mut entries = own.iter().chain(inherited.iter().filter(hidden)).peekable();
-    if entries.peek().is_some() {
-        put_metadata(&mut section, entries)?;
-    }
-    Ok(Metadata(section))
-}
-
-fn too_large(length: usize, limit: u32) -> Attempt {
-    let text = format!(
-        "the request is {length} bytes, the largest message is {limit}; send less, or raise \
-         `max_message` on both sides"
-    );
-    Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
-}
-
 /// The waker of the task that runs here.
 async fn waker() -> Waker {
     poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
-}
-
-fn answered(answer: Answer, codec: Codec, at_fault: bool, at: Time) -> Attempt {
-    let result = Ok((answer, codec));
-    Attempt { ended: Ended::Application, at_fault, result, at: Some(at), by: None }
-}
-
-/// How an attempt ended, in words and for the verdict.
-fn ended(ending: Ending) -> Attempt {
-    match ending {
-        Ending::Answer { kind, at_fault, codec, body, at } => match kind {
-            Kind::Reply => answered(Answer::Ok(body), codec, at_fault, at),
-            Kind::AppError => answered(Answer::App(body), codec, at_fault, at),
-            Kind::Error => {
-                let (reason, error) = read_error(&body);
-                let ended = Ended::Answered(reason, error.code());
-                // What a handler returned is remote. The rest is about this very call, and is the
-                // caller's own: nobody takes a deadline deeper in the system for it.
-                let error = match reason {
-                    Reason::Handler => error,
-                    _ => RpcError::new(error.code(), error.message()),
-                };
-                Attempt { at_fault, ..Attempt::failed(ended, error) }
-            }
-            _ => Attempt::failed(Ended::Final, bad_reply()),
-        },
-        Ending::Broken { why, sent: false } => {
-            let text = format!("{why}; the request did not reach a provider");
-            Attempt::failed(Ended::NotSent, RpcError::unavailable(text))
-        }
-        Ending::Broken { why, sent: true } => {
-            let text = format!(
-                "{why}, with the request sent and no reply received; if calling the method twice \
-                 does no harm, mark it #[rpc(idempotent)] and it will be sent again"
-            );
-            Attempt::failed(Ended::Unknown, RpcError::unavailable(text))
-        }
-        Ending::Leaving => Attempt::failed(
-            Ended::NotSent,
-            RpcError::unavailable("the provider leaves; the request had not been sent"),
-        ),
-        Ending::TooLarge { limit } => {
-            let text = format!(
-                "the provider takes messages of at most {limit} bytes; send less, or raise its \
-                 `max_message`"
-            );
-            Attempt::failed(Ended::Final, RpcError::resource_exhausted(text)).not_sent()
-        }
-        Ending::Silent | Ending::Late => Attempt::failed(
-            Ended::Unknown,
-            RpcError::unavailable("the provider is connected but does not answer"),
-        ),
-        Ending::Deadline { sent } => {
-            let text = if sent {
-                "no reply in time; the provider was told to stop"
-            } else {
-                "the request could not be sent in time"
-            };
-            let error = RpcError::deadline_exceeded(text);
-            if sent {
-                Attempt::failed(Ended::Deadline, error)
-            } else {
-                Attempt::failed(Ended::Final, error).not_sent()
-            }
-        }
-    }
 }
 
 #[cfg(test)]

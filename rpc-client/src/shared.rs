@@ -10,7 +10,13 @@ use crate::{
     timekeeper::Timekeeper,
 };
 use rpc_core::{Balance, Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
-use std::{collections::BTreeMap, fmt, num::NonZero, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::NonZero,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::runtime::Handle;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -102,6 +108,11 @@ impl Shared {
 
     pub(crate) fn stats(&self) -> ClientStats {
         self.dialer.counters.read(self.in_flight())
+    }
+
+    /// Counts a look at endpoints.
+    pub(crate) fn reviewed(&self) {
+        self.dialer.counters.reviews.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Calls that have begun and not ended.

@@ -13,6 +13,7 @@ pub(crate) struct Counters {
     pub(crate) hedges_won: AtomicU64,
     pub(crate) hedges_refused: AtomicU64,
     pub(crate) late_replies: AtomicU64,
+    pub(crate) reviews: AtomicU64,
 }
 
 /// What a client has done since it was built; see [`Client::stats`](crate::Client::stats).
@@ -37,6 +38,9 @@ pub struct ClientStats {
     pub hedges_refused: u64,
     /// Replies that came after their callers had gone, and were dropped.
     pub late_replies: u64,
+    /// Times that the client's tasks have looked at an endpoint, or at all endpoints of a service.
+    /// It grows with what happens to them, and at most a few times a second without.
+    pub reviews: u64,
 }
 
 impl Counters {
@@ -51,6 +55,7 @@ impl Counters {
             hedges_won: self.hedges_won.load(Ordering::Relaxed),
             hedges_refused: self.hedges_refused.load(Ordering::Relaxed),
             late_replies: self.late_replies.load(Ordering::Relaxed),
+            reviews: self.reviews.load(Ordering::Relaxed),
         }
     }
 }

@@ -84,11 +84,12 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
 }
 
 /// What an attempt that ended so says about its endpoint's speed; `None`: nothing. `code` is the
-/// error's, if it failed.
+/// error's, if it failed, `at_fault` what the instance says of itself.
 ///
 /// What is fast because it did no work must not make its endpoint look fast.
-pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>) -> Option<Lesson> {
+pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>, at_fault: bool) -> Option<Lesson> {
     match ended {
+        _ if at_fault => Some(Lesson::Failed),
         Ended::Application => Some(Lesson::Answered),
         Ended::Unknown
         | Ended::Answered(Reason::Panicked | Reason::UnknownService | Reason::UnknownMethod, _) => {
@@ -191,21 +192,22 @@ mod tests {
 
     #[test]
     fn only_work_that_was_done_makes_an_endpoint_look_fast() {
-        let handler = |code| lesson(Ended::Answered(Reason::Handler, code), Some(code));
-        assert_eq!(lesson(Ended::Application, None), Some(Lesson::Answered));
+        let handler = |code| lesson(Ended::Answered(Reason::Handler, code), Some(code), false);
+        assert_eq!(lesson(Ended::Application, None, false), Some(Lesson::Answered));
+        assert_eq!(lesson(Ended::Application, None, true), Some(Lesson::Failed));
         assert_eq!(handler(RpcCode::NotFound), Some(Lesson::Answered));
         assert_eq!(handler(RpcCode::Internal), Some(Lesson::Failed));
         assert_eq!(handler(RpcCode::Unavailable), Some(Lesson::Failed));
         assert_eq!(handler(RpcCode::DeadlineExceeded), Some(Lesson::AtLeast));
-        assert_eq!(lesson(Ended::Unknown, Some(RpcCode::Unavailable)), Some(Lesson::Failed));
+        assert_eq!(lesson(Ended::Unknown, Some(RpcCode::Unavailable), false), Some(Lesson::Failed));
         let deadline = Some(RpcCode::DeadlineExceeded);
-        assert_eq!(lesson(Ended::Deadline, deadline), Some(Lesson::AtLeast));
-        assert_eq!(lesson(Ended::Final, deadline), Some(Lesson::AtLeast));
-        let refused = |reason: Reason| lesson(Ended::Answered(reason, reason.code()), None);
+        assert_eq!(lesson(Ended::Deadline, deadline, false), Some(Lesson::AtLeast));
+        assert_eq!(lesson(Ended::Final, deadline, false), Some(Lesson::AtLeast));
+        let refused = |reason: Reason| lesson(Ended::Answered(reason, reason.code()), None, false);
         assert_eq!(refused(Reason::Overloaded), Some(Lesson::Overloaded));
         assert_eq!(refused(Reason::Draining), None);
         assert_eq!(refused(Reason::BadArguments), None);
-        assert_eq!(lesson(Ended::NotSent, None), None);
+        assert_eq!(lesson(Ended::NotSent, None, false), None);
     }
 
     #[test]

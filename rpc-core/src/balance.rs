@@ -19,6 +19,11 @@ macro_rules! balance {
             $($(#[doc = $doc])+ $name,)*
         }
 
+        impl Balance {
+            /// All the strategies there are.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+
         impl Default for Balance {
             fn default() -> Self {
                 Self::PeakEwma

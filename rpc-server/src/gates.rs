@@ -3,17 +3,19 @@
 //! There is no queue. A limit counts calls from their admission to the end of their handler, so
 //! those that wait for a thread, a lock or a pool inside the handler are in it already; a second
 //! queue in front would only keep from the caller, for as long as it lasts, what it needs to know
-//! to go elsewhere. Who may enter is decided in [`gate`], how large an adaptive limit is in
-//! [`adaptive`].
+//! to go elsewhere. Who may enter is decided in [`entry`], limit by limit in [`gate`]; how large
+//! an adaptive limit is, in [`adaptive`].
 
 mod adaptive;
+mod entry;
 mod gate;
 mod latency;
 mod plan;
 mod tally;
 mod written;
 
-pub(crate) use gate::{Gate, Gates, Place};
+pub(crate) use entry::{Gates, Place};
+pub(crate) use gate::Gate;
 pub(crate) use plan::LimitPlan;
 pub use written::UnknownLimit;
 

@@ -13,6 +13,7 @@ mod pipe;
 mod registry;
 mod session;
 mod socket;
+mod state;
 
 pub use host::SimHost;
 pub use net::SimNet;

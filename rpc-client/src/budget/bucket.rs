@@ -40,6 +40,12 @@ impl Bucket {
         takes
     }
 
+    /// Whether it has no token, after `calls` calls up to `now`.
+    pub(super) fn is_spent(&mut self, calls: u64, now: Time) -> bool {
+        self.settle(calls, now);
+        self.tokens < 1.0
+    }
+
     /// Puts in what has come since the last time, as if it had come evenly.
     pub(super) fn settle(&mut self, calls: u64, now: Time) {
         // A difference that fits: nobody makes 2^52 calls between two looks.

@@ -128,7 +128,8 @@ impl Route {
                 attempt.report(by.as_ref().unwrap_or(first));
                 if let Err(error) = attempt.result {
                     if by.is_none()
-                        && let Some(lesson) = verdict::lesson(attempt.ended, Some(error.code()))
+                        && let Some(lesson) =
+                            verdict::lesson(attempt.ended, Some(error.code()), attempt.at_fault)
                     {
                         first.standing.gauge.learn(lesson, began, at);
                     }

@@ -156,6 +156,7 @@ impl Task {
 
     /// Looks at the endpoints, decides about those that fail, and publishes what takes calls.
     fn look(&mut self) {
+        self.shared.reviewed();
         let now = Instant::now();
         self.next = None;
         let mut seen = self.see(now);

@@ -1,22 +1,14 @@
 //! The table of calls for benchmarks: reached with the feature `bench` alone.
 
-use super::{Arrival, Connection, Dialer, Waiter, slots::Slots};
-use crate::{
-    clock::Time, queue::Queue, standing::Standing, stats::Counters, timekeeper::Timekeeper,
-};
-use rpc_core::{
-    transport::{Body, Link, Network},
-    wire::{BASE_LIMITS, Kind},
-};
+use super::{Arrival, Connection, Waiter, slots::Slots};
+use crate::clock::Time;
+use rpc_core::{transport::Body, wire::Kind};
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Waker},
     time::Duration,
 };
-use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
 
 /// The table of a connection on which nothing is sent.
 #[derive(Debug)]
@@ -29,19 +21,7 @@ impl Table {
     ///
     /// When there is no socket for it.
     pub async fn new() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let addr = listener.local_addr()?;
-        let link = Link::new(Network::TCP.dial(addr).await?);
-        let dialer = Dialer {
-            limits: BASE_LIMITS,
-            network: Network::TCP,
-            timekeeper: Timekeeper::new(),
-            counters: Counters::default(),
-            tasks: TaskTracker::new(),
-            cores: 1,
-        };
-        let standing = Standing::new(addr, Arc::default(), Queue::new(1, Arc::default()));
-        Ok(Self(Connection::new(link, Arc::new(dialer), Arc::new(standing))))
+        Connection::idle().await.map(Self)
     }
 
     /// So often, as many calls as are told take their places, wait, are answered as by one read,

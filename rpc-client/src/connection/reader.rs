@@ -16,10 +16,13 @@ use std::{
     task::Waker,
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a connection that must end waits for its reason to be written.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How long a provider that has said that it closes may take to do so.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Bytes of the total that leads the first piece of a large body.
 const TOTAL: usize = 4;
@@ -41,7 +44,7 @@ pub(super) async fn run(connection: Arc<Connection>, limits: Limits) {
     end.1 = match reader.read().await {
         Ok(()) => reader.farewell.take().map_or_else(
             || "the provider closed the connection".to_owned(),
-            |words| format!("the provider closed the connection: {words}"),
+            |(words, _)| format!("the provider closed the connection: {words}"),
         ),
         Err(e) => e,
     };
@@ -59,8 +62,8 @@ struct Reader {
     out: Vec<u8>,
     /// When the last read ended.
     now: Time,
-    /// What the provider said when it closed.
-    farewell: Option<String>,
+    /// What the provider said when it closed, and until when it has time to do it.
+    farewell: Option<(String, Instant)>,
 }
 
 impl Reader {
@@ -123,10 +126,17 @@ impl Reader {
         }
     }
 
-    /// Reads once; `false` at the end of the stream.
+    /// Reads once; `false` at the end of the stream, also when that is late in coming.
     async fn fill(&mut self) -> io::Result<bool> {
-        let Self { connection, buffer, assembly, .. } = self;
-        let count = connection.link.read_piece(buffer, assembly.room()).await?;
+        let Self { connection, buffer, assembly, farewell, .. } = self;
+        let read = connection.link.read_piece(buffer, assembly.room());
+        let count = match farewell {
+            None => read.await?,
+            Some((_, until)) => match timeout_at(*until, read).await {
+                Ok(read) => read?,
+                Err(_) => return Ok(false),
+            },
+        };
         self.now = Time::now();
         if connection.vigil.heard(self.now) {
             connection.standing.endpoint.notify_one();
@@ -234,7 +244,8 @@ impl Reader {
             Kind::Close => {
                 // What is sent from now on may not be read.
                 self.connection.slots.stop_admitting();
-                self.farewell = Some(read_close(payload));
+                let until = self.now.instant() + FAREWELL;
+                self.farewell.get_or_insert_with(|| (read_close(payload), until));
                 Ok(())
             }
             // Data is taken piece by piece.
@@ -287,34 +298,11 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        connection::Dialer, queue::Queue, standing::Standing, stats::Counters,
-        timekeeper::Timekeeper,
-    };
-    use rpc_core::{
-        transport::{Link, Network},
-        wire::put_frame,
-    };
+    use rpc_core::wire::put_frame;
     use std::time::Duration;
-    use tokio::net::TcpListener;
-    use tokio_util::task::TaskTracker;
 
     async fn reader() -> Reader {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let link = Link::new(Network::TCP.dial(addr).await.unwrap());
-        let dialer = Dialer {
-            limits: Limits::default(),
-            network: Network::TCP,
-            timekeeper: Timekeeper::new(),
-            counters: Counters::default(),
-            tasks: TaskTracker::new(),
-            cores: 1,
-        };
-        let queue = Queue::new(1, Arc::default());
-        let standing = Standing::new(addr, Arc::default(), queue);
-        let connection = Connection::new(link, Arc::new(dialer), Arc::new(standing));
-        Reader::new(Arc::new(connection), Limits::default())
+        Reader::new(Arc::new(Connection::idle().await.unwrap()), Limits::default())
     }
 
     /// The first piece of a reply of 1 MiB.

@@ -5,19 +5,22 @@
 //! for a few instructions, once for all replies of a read, and nobody is woken under it. (Measured
 //! against shards, lock-free slots and a concurrent map: none was faster.)
 
+mod waiter;
+
+pub(crate) use waiter::Waiter;
+
 use super::Connection;
 use crate::clock::Time;
 use rpc_core::{
-    transport::{Body, Sent, lock},
+    transport::{Body, lock},
     wire::Kind,
 };
 use std::{
-    pin::Pin,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::Waker,
     time::Duration,
 };
 
@@ -136,7 +139,7 @@ impl Slots {
         table.earliest = table.earliest.min(deadline).min(late);
         this.count(&table);
         drop(table);
-        Ok(Waiter { connection, id, sent: Leaving::NotYet, watched: true, freed: false })
+        Ok(Waiter::new(connection, id))
     }
 
     /// Publishes how many places are taken.
@@ -338,138 +341,6 @@ impl Slot {
         if self.is_open() {
             self.arrival = Some(arrival);
             wakers.extend(self.waker.take());
-        }
-    }
-}
-
-/// A call's place in the table: a future of what it is told. Dropped before an end was told, it
-/// cancels the call at the provider, if the request may have left.
-#[derive(Debug)]
-pub(crate) struct Waiter<'a> {
-    connection: &'a Connection,
-    id: u64,
-    sent: Leaving,
-    /// The waker in the table is that of the poll which goes on now: there is no need to look.
-    watched: bool,
-    /// The answer was taken, and with it the place given back.
-    freed: bool,
-}
-
-/// How much of a request was handed over.
-#[derive(Debug, Clone, Copy)]
-enum Leaving {
-    NotYet,
-    /// Some pieces of a large one: it cannot run, but the provider holds memory for it.
-    Partly,
-    /// All of it, the last byte before this position in the stream.
-    All {
-        end: u64,
-    },
-    /// All of it, as one frame between these positions.
-    Whole {
-        start: u64,
-        end: u64,
-    },
-}
-
-impl Waiter<'_> {
-    pub(crate) fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// The caller is about to wait for something else: another task may poll it next.
-    pub(super) fn look_away(&mut self) {
-        self.watched = false;
-    }
-
-    pub(super) fn partly_sent(&mut self) {
-        self.sent = Leaving::Partly;
-    }
-
-    pub(super) fn all_sent(&mut self, end: u64) {
-        self.sent = Leaving::All { end };
-    }
-
-    pub(super) fn sent(&mut self, frame: Sent) {
-        self.sent = Leaving::Whole { start: frame.start, end: frame.end };
-    }
-
-    /// Whether the last byte of the request had reached the kernel when `written` bytes had.
-    pub(super) fn left_by(&self, written: u64) -> bool {
-        match self.sent {
-            Leaving::NotYet | Leaving::Partly => false,
-            Leaving::All { end } | Leaving::Whole { end, .. } => end <= written,
-        }
-    }
-
-    /// Sees to it that the request does not leave, if that can still be done; whether it may have
-    /// left.
-    pub(super) fn stop(&mut self) -> bool {
-        match self.sent {
-            Leaving::NotYet | Leaving::Partly => false,
-            Leaving::All { .. } => true,
-            Leaving::Whole { start, end } => {
-                let back = self.connection.link.outbox().take_back(start, end);
-                if back {
-                    self.sent = Leaving::NotYet;
-                }
-                !back
-            }
-        }
-    }
-}
-
-impl Future for Waiter<'_> {
-    type Output = Arrival;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arrival> {
-        let this = &mut *self;
-        if std::mem::take(&mut this.watched) {
-            // Whatever has come since the call was admitted has woken this very task.
-            return Poll::Pending;
-        }
-        // Cloned and dropped outside of the lock: a waker is not our code.
-        let mut fresh = None;
-        loop {
-            let mut table = lock(&this.connection.slots.table);
-            let Some(slot) = table.find(this.id) else {
-                // Unreachable while the waiter lives; an end is better than a wait for ever.
-                return Poll::Ready(Arrival::Deadline);
-            };
-            if let Some(arrival) = slot.arrival.take() {
-                if matches!(arrival, Arrival::Answer { .. } | Arrival::Broken { .. }) {
-                    this.freed = true;
-                    Slots::free(this.connection, table, this.id);
-                }
-                return Poll::Ready(arrival);
-            }
-            if slot.waker.as_ref().is_some_and(|old| old.will_wake(cx.waker())) {
-                return Poll::Pending;
-            }
-            if fresh.is_some() {
-                let old = std::mem::replace(&mut slot.waker, fresh);
-                drop(table);
-                drop(old);
-                return Poll::Pending;
-            }
-            drop(table);
-            fresh = Some(cx.waker().clone());
-        }
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        if self.freed || !Slots::abandon(self.connection, self.id) {
-            return;
-        }
-        let left = match self.sent {
-            Leaving::NotYet => false,
-            Leaving::Partly => true,
-            Leaving::All { .. } | Leaving::Whole { .. } => self.stop(),
-        };
-        if left {
-            self.connection.cancel(self.id);
         }
     }
 }

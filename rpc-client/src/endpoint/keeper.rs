@@ -119,6 +119,7 @@ impl Keeper {
     /// Looks at the connections and decides what to do; `None` when the endpoint is gone.
     fn review(&mut self) -> Option<Step> {
         let endpoint = self.endpoint.upgrade()?;
+        self.shared.reviewed();
         let now = Instant::now();
         let mut known = lock(&endpoint.known);
         let before = known.connections.len();

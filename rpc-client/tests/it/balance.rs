@@ -3,9 +3,9 @@
 use crate::script::{BOUND, Peer, Provider, Raw, RawClient};
 use rpc_client::{Balance, Client};
 use rpc_core::{
-    CallOptions,
+    CallOptions, RpcError,
     codec::Codec,
-    wire::{Header, Kind, Reason, put_frame},
+    wire::{Header, Kind, Reason, flag, put_frame},
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -16,6 +16,8 @@ enum Answer {
     /// Its name, and this load.
     Load(u8),
     Overloaded,
+    /// An application error, and that the instance is to blame for it.
+    AtFault,
     Nothing,
 }
 
@@ -55,6 +57,16 @@ async fn serve(mut peer: Peer, name: &str, answer: Answer) {
                 peer.send(&out).await;
             }
             Answer::Overloaded => peer.refuse(frame.id(), Reason::Overloaded).await,
+            Answer::AtFault => {
+                let mut out = Vec::new();
+                let id = frame.id();
+                let header = Header { kind: Kind::AppError, flags: flag::FAULT, aux: 0, id };
+                put_frame(&mut out, header, |out| {
+                    let error = RpcError::not_found("the disk is full");
+                    Codec::Named.encode(&error, out).unwrap();
+                });
+                peer.send(&out).await;
+            }
             Answer::Nothing => {}
         }
     }
@@ -96,6 +108,14 @@ async fn a_provider_that_refuses_for_overload_is_left_alone_for_a_while() {
         // The one that nothing is known of is tried when its load is forgotten.
         assert!(served >= 18, "{balance}: {served}");
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_blames_itself_is_not_preferred_for_being_quick() {
+    let raw = two(Answer::AtFault).await;
+    // Two faults: too few to eject it.
+    meet_both(&raw).await;
+    assert_eq!(served_by_b(&raw, Balance::PeakEwma).await, 20);
 }
 
 #[tokio::test]

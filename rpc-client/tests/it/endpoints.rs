@@ -1,10 +1,11 @@
 //! Which addresses a client dials, and when.
 
-use crate::script::{BOUND, Provider, Raw, RawClient};
+use crate::script::{BOUND, Peer, Provider, Raw, RawClient};
 use rpc_client::Client;
 use rpc_core::{
+    Outcome,
     discovery::{Instance, InstanceId, MemoryRegistry},
-    wire::{Kind, Limits},
+    wire::{Kind, Limits, put_close},
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -28,7 +29,7 @@ async fn of_many_instances_some_are_dialled_and_none_that_is_disabled() {
     let (mut open, mut to) = (Vec::new(), Vec::new());
     let until = Instant::now() + Duration::from_secs(3);
     while let Ok(accepted) = tokio::time::timeout_at(until, listener.accept()).await {
-        let mut peer = crate::script::Peer::new(accepted.unwrap().0);
+        let mut peer = Peer::new(accepted.unwrap().0);
         to.push(peer.local_addr());
         peer.greet(Limits::default()).await;
         open.push(peer);
@@ -56,4 +57,38 @@ async fn a_new_instance_at_an_old_address_is_dialled_as_soon_as_it_is_listed() {
     let id = timeout(BOUND, peer.expect(Kind::Request)).await.unwrap().id();
     peer.reply(id, &"b").await;
     assert_eq!(call.await.unwrap().as_deref(), Ok("b"));
+}
+
+/// Says CLOSE with these words and keeps its side open.
+async fn say_close(peer: &mut Peer, words: &str) {
+    let mut out = Vec::new();
+    put_close(&mut out, words);
+    peer.send(&out).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_says_that_it_closes_and_does_not_is_dialled_again() {
+    let provider = Provider::bind().await;
+    let client: RawClient = provider.client().await.get();
+    let mut lingering = provider.greet().await;
+    let caller = client.clone();
+    let call = tokio::spawn(async move { caller.put("a".into()).await });
+    lingering.expect(Kind::Request).await;
+    say_close(&mut lingering, "so long").await;
+    // It goes on talking, which puts nothing off.
+    let talks = tokio::spawn(async move {
+        while !lingering.is_closed().await {
+            lingering.try_signal(Kind::Ping, 1).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut peer = provider.greet().await;
+    let error = timeout(BOUND, call).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    assert!(error.to_string().contains("the provider closed the connection: so long"), "{error}");
+    let call = tokio::spawn(async move { client.put("b".into()).await });
+    let id = peer.expect(Kind::Request).await.id();
+    peer.reply(id, &"c").await;
+    assert_eq!(call.await.unwrap().as_deref(), Ok("c"));
+    timeout(BOUND, talks).await.expect("the client keeps its side open").unwrap();
 }

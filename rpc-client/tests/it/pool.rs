@@ -79,6 +79,29 @@ async fn calls_that_find_every_connection_full_get_others_and_then_wait_in_line(
 }
 
 #[tokio::test]
+async fn a_second_connection_is_not_made_because_a_provider_has_yet_to_greet() {
+    let provider = Provider::bind().await;
+    let client: RawClient = provider.client().await.get();
+    // Before it has greeted it takes the fewest calls that there are; the others wait.
+    let mut calls = JoinSet::new();
+    for _ in 0..LIMIT + 5 {
+        call(&mut calls, &client, "early");
+    }
+    let mut peer = provider.accept().await;
+    let more = timeout(Duration::from_millis(500), provider.accept()).await;
+    assert!(more.is_err(), "a second connection");
+    peer.greet(Limits::default()).await;
+    for id in ids(&mut peer, LIMIT + 5).await {
+        peer.reply(id, &"").await;
+    }
+    while let Some(answer) = timeout(BOUND, calls.join_next()).await.unwrap() {
+        answer.unwrap().unwrap();
+    }
+    let more = timeout(Duration::from_millis(300), provider.accept()).await;
+    assert!(more.is_err(), "a second connection");
+}
+
+#[tokio::test]
 async fn an_endpoint_begins_with_as_many_connections_as_it_was_told_to() {
     let provider = Provider::bind().await;
     let builder = client(&provider).connections(2..=5).initial_connections(3);

@@ -140,6 +140,19 @@ impl Peer {
         self.send(&out).await;
     }
 
+    /// Sends it, if the client still listens.
+    pub async fn try_signal(&mut self, kind: Kind, id: u64) {
+        let mut out = Vec::new();
+        put_signal(&mut out, kind, id);
+        let _ = timeout(BOUND, self.stream.write_all(&out)).await.expect("nobody reads");
+    }
+
+    /// Whether the client has closed its side; what has come is thrown away.
+    pub async fn is_closed(&mut self) -> bool {
+        let read = timeout(Duration::from_millis(1), self.stream.read_buf(&mut self.read)).await;
+        matches!(read, Ok(Ok(0) | Err(_)))
+    }
+
     /// Answers a call.
     pub async fn reply(&mut self, id: u64, value: &impl Serialize) {
         let mut out = Vec::new();

@@ -1,8 +1,4 @@
-//! Who may enter: the calls of a method and of its service, counted against their limits.
-//!
-//! Entering and leaving cost an atomic each for every limit that applies, and no clock reading: a
-//! call's beginning is the time at which its batch was read, and its end is timed for a sample of
-//! the calls alone.
+//! One limit: the calls that run under it, what they took, and why a call is refused.
 
 use super::{
     Kind, Limit,
@@ -14,7 +10,7 @@ use crate::method_stats::{LatencyStats, LimitStats};
 use rpc_core::transport::lock;
 use std::{
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,16 +21,6 @@ use tokio::time::Instant;
 const SAMPLE_EVERY: u64 = 100;
 /// The refusals of a limit are logged this often at most, in milliseconds.
 const WARN_EVERY: u64 = 10_000;
-
-/// The limits that apply to one method.
-#[derive(Debug)]
-pub(crate) struct Gates {
-    method: Gate,
-    service: Option<Arc<Gate>>,
-    limited: bool,
-    /// Where the microseconds of the gates begin.
-    epoch: Instant,
-}
 
 /// One limit and the calls that count against it.
 #[derive(Debug)]
@@ -62,91 +48,6 @@ struct Estimates {
     adaptive: Option<Adaptive>,
 }
 
-/// A call within its limits. Dropped, it leaves them.
-#[derive(Debug)]
-pub(crate) struct Place {
-    gates: Arc<Gates>,
-    began: u64,
-    /// Whether the method's gate and the service's want to know how long it takes.
-    timed: [bool; 2],
-    answered: bool,
-}
-
-impl Gates {
-    pub(crate) fn new(method: Gate, service: Option<Arc<Gate>>, epoch: Instant) -> Self {
-        let limited = method.is_limited() || service.is_some();
-        Self { method, service, limited, epoch }
-    }
-
-    /// Whether any limit applies.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.limited
-    }
-
-    /// Whether there would be a place for a call that has this much time left. Asked before its
-    /// body is taken.
-    ///
-    /// # Errors
-    ///
-    /// Which limit is in the way, for people.
-    pub(crate) fn check(&self, left: Duration) -> Result<(), String> {
-        let has_room = |tally: &Tally, places| tally.running() < places;
-        self.method.ask(left, has_room)?;
-        self.service.as_ref().map_or(Ok(()), |service| service.ask(left, has_room))
-    }
-
-    /// Takes a place for a call that was read at `now` and has this much time left.
-    ///
-    /// # Errors
-    ///
-    /// Which limit is in the way, for people.
-    pub(crate) fn enter(self: &Arc<Self>, now: Instant, left: Duration) -> Result<Place, String> {
-        self.method.ask(left, Tally::enter)?;
-        if let Some(service) = &self.service
-            && let Err(text) = service.ask(left, Tally::enter)
-        {
-            self.method.tally.leave(false);
-            return Err(text);
-        }
-        Ok(self.place(now))
-    }
-
-    /// Counts a call of a method without limits.
-    pub(crate) fn count(self: &Arc<Self>, now: Instant) -> Place {
-        self.method.tally.enter(u32::MAX);
-        self.place(now)
-    }
-
-    fn place(self: &Arc<Self>, now: Instant) -> Place {
-        let began = self.micros(now);
-        let timed = [Some(&self.method), self.service.as_deref()]
-            .map(|gate| gate.is_some_and(|gate| gate.wants_sample(began)));
-        Place { gates: Arc::clone(self), began, timed, answered: false }
-    }
-
-    /// The fullest of its limits, in 255ths.
-    pub(crate) fn load(&self) -> u8 {
-        if !self.limited {
-            return 0;
-        }
-        self.service.as_ref().map_or(0, |service| service.load()).max(self.method.load())
-    }
-
-    /// The method's own gate.
-    pub(crate) fn method(&self) -> &Gate {
-        &self.method
-    }
-
-    /// Its service's, if that has a limit.
-    pub(crate) fn service(&self) -> Option<&Gate> {
-        self.service.as_deref()
-    }
-
-    fn micros(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
 impl Gate {
     pub(crate) fn new(name: String, limit: Limit) -> Self {
         let (places, adaptive) = match limit.0 {
@@ -172,12 +73,17 @@ impl Gate {
         }
     }
 
-    fn is_limited(&self) -> bool {
+    /// Whether there is a limit at all.
+    pub(super) fn is_limited(&self) -> bool {
         self.limit != Limit::none()
     }
 
     /// Looks or enters, by `ask`, which is told how many places there are.
-    fn ask(&self, left: Duration, ask: impl FnOnce(&Tally, u32) -> bool) -> Result<(), String> {
+    pub(super) fn ask(
+        &self,
+        left: Duration,
+        ask: impl FnOnce(&Tally, u32) -> bool,
+    ) -> Result<(), String> {
         let limit = self.places.load(Ordering::Relaxed);
         let quickest = Duration::from_micros(self.quickest.load(Ordering::Relaxed));
         let places = places(limit, left, quickest);
@@ -188,6 +94,16 @@ impl Gate {
         let text = self.text(limit, (places < limit).then_some((left, quickest)));
         self.warn(refused, &text);
         Err(text)
+    }
+
+    /// Counts a call that no limit applies to.
+    pub(super) fn count(&self) {
+        self.tally.enter(u32::MAX);
+    }
+
+    /// A call has ended, with an answer or without.
+    pub(super) fn leave(&self, answered: bool) {
+        self.tally.leave(answered);
     }
 
     /// Tells the server's own people, now and then.
@@ -228,7 +144,8 @@ impl Gate {
         if matches!(self.limit.0, Kind::Adaptive { .. }) { "adaptive" } else { "fixed" }
     }
 
-    fn load(&self) -> u8 {
+    /// How full it is, in 255ths.
+    pub(super) fn load(&self) -> u8 {
         if !self.is_limited() {
             return 0;
         }
@@ -238,7 +155,7 @@ impl Gate {
     }
 
     /// Whether a call that begins now is to be timed.
-    fn wants_sample(&self, now: u64) -> bool {
+    pub(super) fn wants_sample(&self, now: u64) -> bool {
         let next = self.next_sample.load(Ordering::Relaxed);
         let later = now.saturating_add(SAMPLE_EVERY);
         now >= next
@@ -249,7 +166,7 @@ impl Gate {
     }
 
     /// A timed call has ended, but still counts as running.
-    fn sample(&self, at: u64, took: u64, answered: bool) {
+    pub(super) fn sample(&self, at: u64, took: u64, answered: bool) {
         let (running, total) = self.tally.read();
         let mut estimates = lock(&self.estimates);
         estimates.latency.sample(took);
@@ -284,28 +201,6 @@ impl Gate {
     }
 }
 
-impl Place {
-    /// The call's handler has ended by itself.
-    pub(crate) fn answered(mut self) {
-        self.answered = true;
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Self { gates, began, timed, answered } = self;
-        let now = if *timed == [false; 2] { *began } else { gates.micros(Instant::now()) };
-        let entered = [Some(&gates.method), gates.service.as_deref()];
-        for (gate, timed) in entered.into_iter().zip(*timed) {
-            let Some(gate) = gate else { continue };
-            if timed {
-                gate.sample(now, now.saturating_sub(*began), *answered);
-            }
-            gate.tally.leave(*answered);
-        }
-    }
-}
-
 /// How many places there are for a call with this much time left. Keeping the last ones of a
 /// resource for those who are worth more is trunk reservation in telephony; refusing what would
 /// run out of time is what bRPC's timeout limiter does, by the average. Here it is by the
@@ -315,4 +210,21 @@ fn places(limit: u32, left: Duration, quickest: Duration) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_logged_now_and_then() {
+        let gate = Gate::new("a.Shop/get".into(), Limit::fixed(1));
+        let enter = || gate.ask(Duration::from_secs(10), Tally::enter);
+        enter().unwrap();
+        let mut logged = 0;
+        for _ in 0..2_501 {
+            let before = gate.warn_at.load(Ordering::Relaxed);
+            assert!(enter().is_err());
+            logged += usize::from(gate.warn_at.load(Ordering::Relaxed) != before);
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        assert_eq!(logged, 3, "at once, and twice in 25 s");
+    }
+}

@@ -25,16 +25,6 @@ const FRAMES: usize = 256;
 /// Calls that are answered by one read.
 const BATCH: usize = 64;
 
-const STRATEGIES: [Balance; 7] = [
-    Balance::Random,
-    Balance::WeightedRandom,
-    Balance::RoundRobin,
-    Balance::WeightedRoundRobin,
-    Balance::ConsistentHash,
-    Balance::LeastActive,
-    Balance::PeakEwma,
-];
-
 /// Something whose cost is known by how often it is done.
 pub(crate) enum Item {
     Encode(Codec),
@@ -63,7 +53,7 @@ pub(crate) fn all() -> Vec<(String, Item)> {
         ("table/1".to_owned(), Item::Table(1)),
         (format!("table/{BATCH}"), Item::Table(BATCH)),
     ];
-    for balance in STRATEGIES {
+    for &balance in Balance::ALL {
         for count in [3, 100, 10_000] {
             all.push((format!("pick/{balance}/{count}"), Item::Pick(balance, count)));
         }
@@ -111,7 +101,7 @@ impl Item {
             Self::Parse => parse(count)?,
             Self::Pick(balance, endpoints) => {
                 fastrand::seed(4_711);
-                let mut choice = Choice::new(balance, endpoints);
+                let mut choice = Choice::new(balance, endpoints, true);
                 for _ in 0..count {
                     black_box(choice.pick());
                 }

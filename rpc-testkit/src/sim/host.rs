@@ -1,6 +1,6 @@
 //! One address of the network, from which a program dials and listens.
 
-use super::net::{Inner, Queue, State};
+use super::state::{Inner, Queue, State};
 use rpc_core::{
     BoxFuture,
     transport::{Accept, Network, Socket, Transport},

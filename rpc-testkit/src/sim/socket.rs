@@ -1,6 +1,6 @@
 //! One end of a simulated connection.
 
-use super::net::{End, Inner, State};
+use super::state::{End, Inner, State};
 use rpc_core::{BoxFuture, transport::Stream};
 use std::{
     io::{self, ErrorKind},

@@ -102,9 +102,7 @@ async fn crawl(connections: usize) {
     }
     let all = timeout(6 * SOON, crawling.join_all()).await;
     assert_eq!(all.unwrap().len(), connections);
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     assert_eq!(client.stats().dials, 1, "the connection was kept");
     let grown = resident_of(provider.process.pid()).saturating_sub(before);
     assert!(grown < 128, "{grown} MiB more than before");

@@ -86,9 +86,7 @@ async fn n4_a_provider_that_is_slow_keeps_few_calls_until_it_is_quick_again() {
     load.more(4_000).await;
     let kept = share(800).await;
     assert!(kept >= 20, "{kept} % of the calls go to a provider that is quick again");
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,9 +111,7 @@ async fn n6_a_slow_line_holds_up_only_its_own_calls_and_fills_no_memory() {
     let load = load(&quick, 0);
     load.more(1_200).await;
     assert!(large.try_join_next().is_none(), "the line is not slow");
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     let grown = resident_of(provider.process.pid()).saturating_sub(before);
     assert!(grown < 64, "{grown} MiB more than before");
     // It was only slow.

@@ -9,6 +9,7 @@
 
 mod ledger;
 mod scene;
+mod steady;
 mod witness;
 
 mod abuse;

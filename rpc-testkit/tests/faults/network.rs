@@ -104,9 +104,7 @@ async fn n3_addresses_that_refuse_or_swallow_cost_no_call_and_few_dials() {
     until_reached(&client, 2).await;
     let load = load(&client, 5);
     sleep(Duration::from_secs(5)).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     let stats = client.stats();
     // Pauses of at least 25, 50, 100 .. ms: the ninth dial comes after more than five seconds.
     let slammed = slammed.load(Ordering::Relaxed);

@@ -73,9 +73,7 @@ async fn p2_a_rolling_restart_on_the_same_ports_costs_no_call() {
         providers.push(scene.provider_at(&addr, "", NONE).await);
         until_reached(&client, 3).await;
     }
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,9 +95,7 @@ async fn p2_a_rolling_restart_found_through_zookeeper_costs_no_call() {
         stopping.spawn(provider.stop());
     }
     stopping.join_all().await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     drop(others);
 }
 
@@ -116,9 +112,7 @@ async fn p3_a_provider_paused_for_five_seconds_costs_no_call() {
     two.process.signal("CONT");
     load.more(400).await;
     until_reached(&client, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     assert_eq!(client.stats().dials, 3, "the connection was kept");
 }
 
@@ -168,9 +162,7 @@ async fn p5_ten_thousand_panics_fail_ten_thousand_calls_and_nothing_else() {
             assert_eq!((error.code(), error.outcome()), (RpcCode::Internal, Outcome::Ran));
         }
     }
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     assert_eq!(client.stats().dials, 1, "still the first connection");
 }
 

@@ -92,12 +92,9 @@ async fn r3_zookeeper_crashing_for_a_minute_costs_no_call() {
 async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize], seconds: u64) {
     const SESSION: Duration = Duration::from_secs(5);
     let url = format!("{}?session=5s", zookeeper.url("/rpc"));
-    let providers = scene.three(&url).await;
-    let client = Client::connect(&url).await.unwrap();
-    until_reached(&client, 3).await;
+    let steady = scene.steady(&url).await;
     let witness = Witness::of(&url, 3).await;
-    let load = load(&client, 5);
-    load.more(200).await;
+    steady.load.more(200).await;
     for server in servers {
         zookeeper.run("kill", Some(*server)).await;
     }
@@ -109,38 +106,25 @@ async fn outage(scene: &Scene, zookeeper: &ZooKeeper, servers: &[usize], seconds
     // What the old sessions owned is gone by then.
     sleep(SESSION + Duration::from_secs(1)).await;
     until_listed(&url, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
     assert_eq!(witness.least(), 3, "a list was published that lacks somebody");
-    let stats = client.stats();
-    assert_eq!((stats.dials, stats.moves, stats.retries), (3, 0, 0), "nothing was disturbed");
-    drop(providers);
+    steady.undisturbed(scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_zookeeper_that_comes_back_empty_costs_no_call() {
     let Some((scene, zookeeper)) = Scene::with_zookeeper("r4").await else { return };
     let url = short(&zookeeper);
-    let providers = scene.three(&url).await;
-    let client = Client::connect(&url).await.unwrap();
-    until_reached(&client, 3).await;
-    let load = load(&client, 5);
-    load.more(200).await;
+    let steady = scene.steady(&url).await;
+    steady.load.more(200).await;
     for _ in 0..2 {
         zookeeper.kill().await;
         zookeeper.wipe().await;
         zookeeper.up().await;
         until_listed(&url, 3).await;
-        load.more(200).await;
+        steady.load.more(200).await;
     }
-    until_reached(&client, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
-    let stats = client.stats();
-    assert_eq!((stats.dials, stats.moves, stats.retries), (3, 0, 0), "nothing was disturbed");
-    drop(providers);
+    until_reached(&steady.client, 3).await;
+    steady.undisturbed(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,9 +181,7 @@ async fn r8_stopping_while_zookeeper_is_away_costs_no_call_and_leaves_no_ghost()
     sleep(SESSION + Duration::from_secs(1)).await;
     assert_eq!(owner(&admin, &path).await, None, "a ghost");
     until_listed(&url, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     drop(providers);
 }
 
@@ -225,9 +207,7 @@ async fn r8_a_rolling_restart_while_zookeeper_is_down_costs_no_call() {
     sleep(SESSION + Duration::from_secs(1)).await;
     until_listed(&url, 3).await;
     until_reached(&client, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -235,30 +215,23 @@ async fn r9_nodes_deleted_by_hand_are_made_again_and_cost_no_call() {
     let Some((scene, zookeeper)) = Scene::with_zookeeper("r9").await else { return };
     let url = short(&zookeeper);
     let admin = admin(&zookeeper).await;
-    let providers = scene.three(&url).await;
-    let client = Client::connect(&url).await.unwrap();
-    until_reached(&client, 3).await;
-    let load = load(&client, 5);
+    let steady = scene.steady(&url).await;
     for round in 0..9 {
-        let path = format!("{DIRECTORY}/{}", providers[round % 3].addr);
+        let path = format!("{DIRECTORY}/{}", steady.providers[round % 3].addr);
         let before = owner(&admin, &path).await;
         admin.delete(&path, None).await.unwrap();
         until_owned(&admin, &path, |owner| owner == before).await;
     }
     // All of them with their directory, in one stroke.
     let mut writer = admin.new_multi_writer();
-    for provider in &providers {
+    for provider in &steady.providers {
         writer.add_delete(&format!("{DIRECTORY}/{}", provider.addr), None).unwrap();
     }
     writer.add_delete(DIRECTORY, None).unwrap();
     writer.commit().await.unwrap();
     until_listed(&url, 3).await;
-    load.more(200).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
-    let stats = client.stats();
-    assert_eq!((stats.dials, stats.moves, stats.retries), (3, 0, 0), "nothing was disturbed");
+    steady.load.more(200).await;
+    steady.undisturbed(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -281,9 +254,7 @@ async fn r10_a_provider_added_after_each_of_twenty_reconnects_is_called() {
         until("the new provider is called", || server.stats().served > 0).await;
         servers.push(server);
     }
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     drop(first);
 }
 
@@ -372,9 +343,7 @@ async fn r13_two_live_processes_with_one_address_cost_no_call_and_do_not_fight()
     let told = "two processes advertise";
     let logs = [one.process.log(), other.process.log()];
     assert!(logs.iter().any(|log| log.contains(told)), "{logs:?}");
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     assert_eq!(client.stats().dials, 1, "the connection was kept");
 }
 

@@ -103,6 +103,13 @@ impl Scene {
         ]
     }
 
+    /// Ends a load of which no call may fail, and checks it.
+    pub(crate) async fn none_failed(&self, load: Load) {
+        let calls = load.finish().await;
+        calls.none_failed();
+        self.check(&calls, DEADLINE);
+    }
+
     /// Compares what callers were told with what the handlers wrote down.
     #[track_caller]
     pub(crate) fn check(&self, calls: &Calls, deadline: Duration) {

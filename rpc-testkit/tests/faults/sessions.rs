@@ -2,10 +2,9 @@
 //! sessions at once.
 
 use crate::{
-    scene::{DEADLINE, SOON, Scene, load, short, until_reached, with_session},
+    scene::{SOON, Scene, short, with_session},
     witness::{DIRECTORY, Witness, admin, until_listed},
 };
-use rpc_client::Client;
 use rpc_core::discovery::{Instance, Source, Watch as _, zookeeper::ZookeeperRegistry};
 use rpc_testkit::proxy::ChaosProxy;
 use std::{
@@ -26,41 +25,31 @@ async fn r5_a_leader_that_is_killed_and_a_server_that_hangs_cost_no_call() {
     let Some((scene, zookeeper)) = Scene::with_ensemble("r5").await else { return };
     // Long enough for everybody to find another server, also on a busy machine.
     let url = format!("{}?session=5s", zookeeper.url("/rpc"));
-    let providers = scene.three(&url).await;
-    let client = Client::connect(&url).await.unwrap();
-    until_reached(&client, 3).await;
+    let steady = scene.steady(&url).await;
     let witness = Witness::of(&url, 3).await;
-    let load = load(&client, 5);
-    load.more(200).await;
+    steady.load.more(200).await;
     let leader = zookeeper.leader().await;
     zookeeper.run("kill", Some(leader)).await;
-    load.more(800).await;
+    steady.load.more(800).await;
     zookeeper.run("up", Some(leader)).await;
     let hanging = leader % 3 + 1;
     zookeeper.run("pause", Some(hanging)).await;
     // Longer than a session.
-    load.more(2_400).await;
+    steady.load.more(2_400).await;
     zookeeper.run("resume", Some(hanging)).await;
     until_listed(&url, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
     assert_eq!(witness.least(), 3, "a list was published that lacks somebody");
-    let stats = client.stats();
-    assert_eq!((stats.dials, stats.moves, stats.retries), (3, 0, 0), "nothing was disturbed");
-    drop(providers);
+    steady.undisturbed(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r6_providers_that_all_lost_their_sessions_but_answer_stay_in_use() {
     let Some((scene, zookeeper)) = Scene::with_zookeeper("r6").await else { return };
     let way = ChaosProxy::start(zookeeper.hosts().parse().unwrap()).await.unwrap();
-    let providers = scene.three(&with_session(&format!("zookeeper://{}/rpc", way.addr()))).await;
     let url = short(&zookeeper);
-    let client = Client::connect(&url).await.unwrap();
-    until_reached(&client, 3).await;
-    let load = load(&client, 5);
-    load.more(200).await;
+    let behind = with_session(&format!("zookeeper://{}/rpc", way.addr()));
+    let steady = scene.steady_between(&behind, &url).await;
+    steady.load.more(200).await;
     way.set_blackhole(true);
     let admin = admin(&zookeeper).await;
     let gone = timeout(3 * SOON, async {
@@ -71,16 +60,11 @@ async fn r6_providers_that_all_lost_their_sessions_but_answer_stay_in_use() {
     gone.await.unwrap();
     until_listed(&url, 0).await;
     // Nobody is listed.
-    load.more(800).await;
+    steady.load.more(800).await;
     way.set_blackhole(false);
     until_listed(&url, 3).await;
-    load.more(200).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
-    let stats = client.stats();
-    assert_eq!((stats.dials, stats.moves, stats.retries), (3, 0, 0), "nothing was disturbed");
-    drop(providers);
+    steady.load.more(200).await;
+    steady.undisturbed(&scene).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::{Ledger as _, LedgerClient},
-    scene::{DEADLINE, NONE, SOON, Scene, list, load, short, until, until_reached},
+    scene::{NONE, SOON, Scene, list, load, short, until, until_reached},
     witness::until_listed,
 };
 use rpc_client::Client;
@@ -75,9 +75,7 @@ async fn r1_a_client_that_starts_without_zookeeper_uses_its_snapshot() {
     until_listed(&url, 2).await;
     let three = scene.provider(&url).await;
     until_reached(&client, 3).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     let stats = client.stats();
     assert_eq!((stats.dials, stats.moves, stats.retries), (3, 0, 0), "{stats:?}");
     drop((one, two, three));
@@ -105,9 +103,7 @@ async fn r1_an_address_of_the_snapshot_that_is_another_instances_now_gets_no_cal
     assert!(!report.eligible, "{report}");
     assert!(report.why.contains("another instance answers here"), "{report}");
     assert!(report.why.contains("no calls while a known one answers"), "{report}");
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     let (stats, served) = (client.stats(), stranger.stats());
     assert_eq!((stats.dials, stats.moves, stats.retries), (2, 0, 0), "{stats:?}");
     assert_eq!((served.served, served.refused), (0, Refused::default()), "{served:?}");
@@ -135,9 +131,7 @@ async fn r1_a_provider_that_was_started_anew_is_used_when_nobody_else_answers() 
     zookeeper.up().await;
     until_listed(&url, 1).await;
     load.more(200).await;
-    let calls = load.finish().await;
-    calls.none_failed();
-    scene.check(&calls, DEADLINE);
+    scene.none_failed(load).await;
     let ledger: LedgerClient = client.get();
     assert_eq!(ledger.who().await.unwrap(), new.process.pid());
     let stats = client.stats();

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod ledger;
+mod quiet;
 mod random;
 mod scenarios;
 mod seeds;

@@ -6,15 +6,6 @@ use crate::balance::position;
 const IDLE: Load = Load { active: 0, latency: 0.0, reported: 0 };
 const OLD: Duration = Duration::from_hours(1);
 const RAMP: Duration = Duration::from_secs(10);
-const ALL: [Balance; 7] = [
-    Balance::Random,
-    Balance::WeightedRandom,
-    Balance::RoundRobin,
-    Balance::WeightedRoundRobin,
-    Balance::ConsistentHash,
-    Balance::LeastActive,
-    Balance::PeakEwma,
-];
 
 /// Answers as told, and counts what it is asked.
 struct Told<F> {
@@ -93,7 +84,7 @@ fn the_weighted_ones_give_shares_by_weight() {
 
 #[test]
 fn weight_zero_gets_nothing_unless_all_are_zero_or_nobody_else_is_left() {
-    for balance in ALL {
+    for &balance in Balance::ALL {
         let with = shares(balance, &[100, 0, 100], |_| IDLE);
         assert!(with[1] == 0 && with[0].abs_diff(50) <= 10, "{balance}: {with:?}");
         let all = shares(balance, &[0, 0], |_| IDLE);
@@ -106,7 +97,7 @@ fn weight_zero_gets_nothing_unless_all_are_zero_or_nobody_else_is_left() {
 
 #[test]
 fn whoever_fits_is_found_and_nobody_else() {
-    for balance in ALL {
+    for &balance in Balance::ALL {
         for key in [None, Some(77)] {
             let field = field(&[100; 20]);
             let mut told = Told::new(|_| IDLE);

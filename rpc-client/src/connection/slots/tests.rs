@@ -1,30 +1,8 @@
 use super::*;
-use crate::{
-    connection::Dialer, queue::Queue, standing::Standing, stats::Counters, timekeeper::Timekeeper,
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
 };
-use rpc_core::{
-    transport::{Link, Network},
-    wire::Limits,
-};
-use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
-
-async fn connection() -> Connection {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let link = Link::new(Network::TCP.dial(addr).await.unwrap());
-    let dialer = Dialer {
-        limits: Limits::default(),
-        network: Network::TCP,
-        timekeeper: Timekeeper::new(),
-        counters: Counters::default(),
-        tasks: TaskTracker::new(),
-        cores: 1,
-    };
-    let standing = Standing::new(addr, Arc::default(), Queue::new(1, Arc::default()));
-    Connection::new(link, Arc::new(dialer), Arc::new(standing))
-}
 
 fn admit(connection: &Connection, deadline: Time) -> Waiter<'_> {
     let waker = Waker::noop().clone();
@@ -45,7 +23,7 @@ fn at(ms: u64) -> Time {
 
 #[tokio::test]
 async fn calls_end_at_their_deadlines_and_the_table_knows_the_next() {
-    let connection = connection().await;
+    let connection = Connection::idle().await.unwrap();
     let slots = &connection.slots;
     assert_eq!(slots.expire(at(0)), Time::NEVER);
     let mut late = admit(&connection, at(500));
@@ -66,7 +44,7 @@ async fn calls_end_at_their_deadlines_and_the_table_knows_the_next() {
 #[tokio::test]
 async fn a_large_table_rests_after_it_was_looked_through() {
     const CALLS: u32 = 60_000;
-    let connection = connection().await;
+    let connection = Connection::idle().await.unwrap();
     let slots = &connection.slots;
     let mut waiting: Vec<_> = (1..=CALLS).map(|n| admit(&connection, at(u64::from(n)))).collect();
     let rest = REST * CALLS;

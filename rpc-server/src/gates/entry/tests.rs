@@ -1,4 +1,5 @@
 use super::*;
+use crate::gates::Limit;
 
 const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(1);
@@ -89,18 +90,4 @@ fn counts_are_exact_under_threads() {
         gates.method.stats().unwrap().refused + gates.service().unwrap().stats().unwrap().refused;
     assert_eq!(entered as u64 + refused, 80_000);
     assert_eq!((gates.method.running(), gates.service().unwrap().running()), (0, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn refusals_are_logged_now_and_then() {
-    let gates = gates(Limit::fixed(1), Limit::none());
-    let _one = enter(&gates, LONG).unwrap();
-    let mut logged = 0;
-    for _ in 0..2_501 {
-        let before = gates.method.warn_at.load(Ordering::Relaxed);
-        assert!(enter(&gates, LONG).is_err());
-        logged += usize::from(gates.method.warn_at.load(Ordering::Relaxed) != before);
-        tokio::time::advance(Duration::from_millis(10)).await;
-    }
-    assert_eq!(logged, 3, "at once, and twice in 25 s");
 }

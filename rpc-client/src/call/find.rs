@@ -1,0 +1,111 @@
+//! A connection for a call that does not find one at once.
+
+use super::{Progress, Route};
+use crate::{
+    clock::Time,
+    cluster::{Pick, outlook},
+    connection::Connection,
+    queue::Place,
+};
+use rpc_core::{Outcome, RpcError};
+use std::sync::Arc;
+use tokio::{runtime::Handle, time::Instant};
+
+/// Why a call waits for room.
+const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
+
+impl Route {
+    /// A connection that has not been tried, waiting for one while that makes sense.
+    pub(super) async fn connection(
+        &self,
+        progress: &mut Progress,
+    ) -> Result<Arc<Connection>, RpcError> {
+        if Handle::try_current().is_err() {
+            let why = "the call has to wait for one, and is not polled within a tokio runtime";
+            return Err(self.nobody(progress, why));
+        }
+        let deadline = progress.deadline.instant();
+        let mut published = self.cluster.published();
+        // A place was offered: by who left the line before this call, or by a new list.
+        let mut called = true;
+        loop {
+            published.mark_unchanged();
+            // Looked for again after the mark, so that no list is missed.
+            let now = Instant::now();
+            progress.now = Time::of(now);
+            // The choice and the outlook are of one list.
+            let picks = self.cluster.picks();
+            let pick = match &progress.place {
+                // Others have waited for longer.
+                None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
+                Some(place) if !called && !place.is_next() => Pick::Full,
+                place => self.cluster.pick_from(&picks, &progress.wish(), place.is_some()),
+            };
+            let full = matches!(pick, Pick::Full);
+            let until = match pick {
+                Pick::Found(connection) => return Ok(connection),
+                Pick::Full if progress.place.is_none() => {
+                    progress.place = self.cluster.queue.join(progress.tried.is_empty());
+                    if progress.place.is_none() {
+                        return Err(self.line_is_full());
+                    }
+                    // Looked at again, now that whoever makes room sees the call.
+                    called = false;
+                    continue;
+                }
+                Pick::Full | Pick::Outdated => Some(deadline),
+                Pick::Nobody => outlook(&picks.outlook, now),
+            };
+            if !full {
+                progress.place = None;
+            }
+            let Some(until) = until.filter(|_| now < deadline) else {
+                let why = if full { FULL.to_owned() } else { picks.outlook.describe(now) };
+                return Err(self.nobody(progress, &why));
+            };
+            if called
+                && let Some(place) = &progress.place
+                && !progress.tried.is_empty()
+            {
+                // What room there is may be where this call has been.
+                place.pass_on();
+            }
+            called = tokio::select! {
+                _ = published.changed() => true,
+                () = room(progress.place.as_ref()) => true,
+                () = tokio::time::sleep_until(until.min(deadline)) => false,
+                () = self.cluster.over() => {
+                    return Err(self.nobody(progress, "the client or its runtime was shut down"));
+                }
+            };
+        }
+    }
+
+    /// So many calls wait already that another one would hardly have its turn.
+    fn line_is_full(&self) -> RpcError {
+        let limit = self.cluster.queue.limit();
+        let text = format!(
+            "{limit} calls of {} wait for room already, and {FULL}; slow down, start more \
+             providers, or raise the client's `max_waiting`",
+            self.cluster.service
+        );
+        RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent)
+    }
+
+    /// No endpoint takes the call: the last attempt's error if there was one, else what is known.
+    fn nobody(&self, progress: &mut Progress, why: &str) -> RpcError {
+        if let Some((_, error)) = &progress.last {
+            return error.clone();
+        }
+        RpcError::unavailable(format!("no provider of {} takes calls: {why}", self.cluster.service))
+            .with_outcome(Outcome::NotSent)
+    }
+}
+
+/// Waits for the turn of a call that is in the line; for ever when it is in none.
+async fn room(place: Option<&Place>) {
+    match place {
+        Some(place) => place.called().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,229 @@
+//! The requests of a connection: how they leave it, at once or slowly, whole or in pieces.
+
+use super::{Arrival, Connection, Ending, Waiter};
+use crate::clock::Time;
+use rpc_core::{
+    codec::Codec,
+    defaults,
+    service::MethodMeta,
+    transport::{Body, Ended, Message},
+    wire::{Header, Kind, RequestHead, clock_ms, flag, put_frame},
+};
+use std::time::Duration;
+
+/// What a request says besides its arguments.
+pub(crate) struct Request<'a> {
+    pub(crate) service: u64,
+    pub(crate) method: &'static MethodMeta,
+    pub(crate) codec: Codec,
+    pub(crate) trace: Option<rpc_core::TraceId>,
+    /// The encoded metadata section; empty when there is none.
+    pub(crate) metadata: &'a [u8],
+    pub(crate) retry: bool,
+    pub(crate) now: Time,
+    pub(crate) deadline: Time,
+}
+
+/// How far a request has come without waiting.
+pub(crate) enum Sending {
+    /// It is on its way.
+    Done,
+    /// It is on its way once the caller has written for all, see [`Connection::lead`].
+    Leads,
+    /// It has to wait, see [`Connection::send_slowly`].
+    Waits,
+    /// It can't be sent.
+    Ended(Ending),
+}
+
+impl Connection {
+    /// Sends the request of an admitted call, as far as that needs no waiting.
+    pub(crate) fn send(
+        &self,
+        waiter: &mut Waiter<'_>,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Sending {
+        if body.len() > defaults::SMALL_BODY as usize {
+            return Sending::Waits;
+        }
+        let (header, head) = self.head(waiter, request);
+        let put = |out: &mut Vec<u8>| put_request(out, header, &head, request.metadata, body);
+        match self.link.outbox().append_request(put) {
+            Ok(sent) => {
+                waiter.sent(sent);
+                if !sent.owner {
+                    return Sending::Done;
+                }
+                if self.slots.in_flight() > 1 {
+                    return Sending::Leads;
+                }
+                self.link.outbox().write_or_leave(self.link.stream());
+                Sending::Done
+            }
+            Err(Ended::Full) => Sending::Waits,
+            Err(ended) => Sending::Ended(self.not_sent(ended)),
+        }
+    }
+
+    /// Writes the request for the others too, after letting them add theirs.
+    pub(crate) async fn lead(&self, waiter: &mut Waiter<'_>) {
+        waiter.look_away();
+        self.link.outbox().lead(self.link.stream()).await;
+    }
+
+    /// Sends a request that has to wait for room or for credit. On `None` it is on its way.
+    pub(crate) async fn send_slowly(
+        &self,
+        waiter: &mut Waiter<'_>,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Option<Ending> {
+        waiter.look_away();
+        if body.len() > defaults::SMALL_BODY as usize {
+            return self.send_large(waiter, request, body).await;
+        }
+        let (header, head) = self.head(waiter, request);
+        let put = |out: &mut Vec<u8>| put_request(out, header, &head, request.metadata, body);
+        let sent = tokio::select! {
+            biased;
+            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
+            sent = self.link.request(put) => sent,
+        };
+        match sent {
+            Ok(sent) => {
+                waiter.sent(sent);
+                if sent.owner {
+                    self.link.outbox().lead(self.link.stream()).await;
+                }
+                None
+            }
+            Err(ended) => Some(self.not_sent(ended)),
+        }
+    }
+
+    /// A large request: piece by piece under credit, while the reply may come early.
+    async fn send_large(
+        &self,
+        waiter: &mut Waiter<'_>,
+        request: &Request<'_>,
+        body: &[u8],
+    ) -> Option<Ending> {
+        let (header, head) = self.head(waiter, request);
+        let mut encoded = Body::new();
+        head.put(encoded.buffer());
+        encoded.buffer().extend_from_slice(request.metadata);
+        let message = Message { header, head: &encoded, body };
+        let begun = tokio::select! {
+            biased;
+            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
+            begun = self.begin_large(message) => match begun {
+                Ok(begun) => begun,
+                Err(ending) => return Some(ending),
+            }
+        };
+        // Only now does the provider know of the call.
+        waiter.partly_sent();
+        let sent = tokio::select! {
+            biased;
+            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
+            sent = begun.finish() => sent,
+        };
+        match sent {
+            Ok(end) => {
+                waiter.all_sent(end);
+                self.meter.carried(body.len());
+                None
+            }
+            Err(ended) => Some(self.not_sent(ended)),
+        }
+    }
+
+    /// Sends the first pieces of a large request, if the provider takes as much.
+    async fn begin_large<'a>(
+        &'a self,
+        message: Message<'a>,
+    ) -> Result<rpc_core::transport::Sending<'a>, Ending> {
+        let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
+        let credit = self.link.credit();
+        if message.body.len() > base && credit.wait_greeted().await.is_err() {
+            return Err(self.not_sent(Ended::Closed));
+        }
+        let limit = credit.peer().max_message;
+        if message.body.len() > limit as usize {
+            return Err(Ending::TooLarge { limit });
+        }
+        self.link.begin_large(message).await.map_err(|ended| self.not_sent(ended))
+    }
+
+    fn not_sent(&self, ended: Ended) -> Ending {
+        match ended {
+            Ended::Sealed => Ending::Leaving,
+            Ended::Closed | Ended::Full => Ending::Broken { why: self.why(), sent: false },
+        }
+    }
+
+    fn head(&self, waiter: &Waiter<'_>, request: &Request<'_>) -> (Header, RequestHead) {
+        let header = Header {
+            kind: Kind::Request,
+            flags: request.flags(),
+            aux: u16::from(request.codec.to_wire()),
+            id: waiter.id(),
+        };
+        let head = RequestHead {
+            service: request.service,
+            method: request.method.id,
+            remaining_ms: ceil_ms(request.deadline.since(request.now)),
+            sent_ms: clock_ms(request.now.since(self.began)),
+            trace: request.trace,
+        };
+        (header, head)
+    }
+}
+
+impl Request<'_> {
+    fn flags(&self) -> u8 {
+        let mut flags = 0;
+        if self.retry {
+            flags |= flag::RETRY;
+        }
+        if self.trace.is_some() {
+            flags |= flag::TRACE;
+        }
+        if !self.metadata.is_empty() {
+            flags |= flag::METADATA;
+        }
+        flags
+    }
+}
+
+fn put_request(
+    out: &mut Vec<u8>,
+    header: Header,
+    head: &RequestHead,
+    metadata: &[u8],
+    body: &[u8],
+) {
+    put_frame(out, header, |out| {
+        head.put(out);
+        out.extend_from_slice(metadata);
+        out.extend_from_slice(body);
+    });
+}
+
+/// What a call is told while its request has not left: that it is late is of no use then.
+async fn punctual(waiter: &mut Waiter<'_>) -> Arrival {
+    loop {
+        let arrival = (&mut *waiter).await;
+        if !matches!(arrival, Arrival::Late) {
+            return arrival;
+        }
+    }
+}
+
+/// Rounded up, so that a call whose time has not passed never travels with none left.
+fn ceil_ms(duration: Duration) -> u32 {
+    let ms = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    let ms = duration.as_secs().saturating_mul(1000).saturating_add(ms);
+    u32::try_from(ms).unwrap_or(u32::MAX)
+}
