@@ -112,6 +112,11 @@ impl Client {
         self.inner.shared.stats()
     }
 
+    /// How long a new instance gets less than its share.
+    pub(crate) fn warm_up(&self) -> Duration {
+        self.inner.shared.settings.warm_up
+    }
+
     /// The services that were asked for, by name.
     pub(crate) fn clusters(&self) -> BTreeMap<String, Arc<Cluster>> {
         let made = self.inner.clusters.iter().filter_map(|cell| cell.get().cloned());

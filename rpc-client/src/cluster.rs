@@ -5,18 +5,19 @@
 //! that has broken admits nothing, however new the list is.
 //!
 //! In reading order: `picks` is what a call chooses from, `task` what keeps it, `subset` and
-//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a call that finds nothing is told.
+//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a call that finds nothing is told, `sides` what people are.
 
 mod ejection;
 mod outlook;
 mod picks;
 mod proof;
+mod sides;
 mod subset;
 mod task;
 
 pub(crate) use outlook::{Outlook, Past, outlook};
 pub(crate) use picks::{Pick, Picks, Tried, Wish};
-pub(crate) use proof::Proof;
+pub(crate) use sides::Side;
 
 use crate::{
     budget::Budget,
@@ -62,13 +63,15 @@ pub(crate) struct Cluster {
     over: CancellationToken,
 }
 
-/// What is known of a service.
-#[derive(Debug)]
-struct Roster {
-    view: View,
-    endpoints: Vec<Arc<Endpoint>>,
+/// What is known of a service, all of one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Roster {
+    pub(crate) view: View,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// What calls choose from.
+    pub(crate) picks: Arc<Picks>,
     /// Those that were given up lately.
-    gone: Vec<Gone>,
+    pub(crate) gone: Vec<Gone>,
 }
 
 impl Cluster {
@@ -79,18 +82,19 @@ impl Cluster {
         subscription: Subscription,
     ) -> Arc<Self> {
         let view = subscription.current();
+        let picks = Arc::new(Picks::empty(Outlook::new(&view)));
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
         let changed = OnChange::default();
         let cluster = Arc::new(Self {
             service: Arc::from(service),
             balance: shared.settings.balance_of(service),
-            picks: ArcSwap::from_pointee(Picks::empty(Outlook::new(&view))),
+            picks: ArcSwap::new(Arc::clone(&picks)),
             turn: AtomicUsize::new(fastrand::usize(..)),
             budget: Budget::new(shared.settings.retry_budget, shared.settings.hedging, Time::now()),
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
-            roster: Mutex::new(Roster { view, endpoints: Vec::new(), gone: Vec::new() }),
+            roster: Mutex::new(Roster { view, endpoints: Vec::new(), picks, gone: Vec::new() }),
             over: over.clone(),
         });
         let mut task = Task::new(&cluster, shared, subscription, changed, publish, over);
@@ -140,10 +144,9 @@ impl Cluster {
         self.over.cancelled().await;
     }
 
-    /// What the list was made of: the registry's view, the endpoints, and those that are gone.
-    pub(crate) fn roster(&self) -> (View, Vec<Arc<Endpoint>>, Vec<Gone>) {
-        let roster = lock(&self.roster);
-        (roster.view.clone(), roster.endpoints.clone(), roster.gone.clone())
+    /// The newest list and what it was made of.
+    pub(crate) fn roster(&self) -> Roster {
+        lock(&self.roster).clone()
     }
 
     /// How full it is; with a `report`, as people are told of it.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     balance::Member,
     clock::now_ms,
-    endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Trust, combine},
+    endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Removal, Trust, combine},
     pressure::Watchman,
     shared::Shared,
     standing::{OnChange, Phase},
@@ -139,7 +139,8 @@ impl Task {
                     endpoint.listed(instance, disabled.contains(addr), weights.get(addr).copied());
                 }
                 // An operator's word counts more than a connection that answers.
-                None => endpoint.vanished(now, *removals_are_final || disabled.contains(addr)),
+                None if disabled.contains(addr) => endpoint.vanished(now, Some(Removal::Disabled)),
+                None => endpoint.vanished(now, removals_are_final.then_some(Removal::Final)),
             }
         }
         self.order = if instances.len() <= defaults::MAX_DIALLED {
@@ -335,9 +336,11 @@ impl Task {
             probing: probing.into(),
             outlook,
         };
-        cluster.picks.store(Arc::new(picks));
+        let picks = Arc::new(picks);
+        cluster.picks.store(Arc::clone(&picks));
         let mut roster = lock(&cluster.roster);
         roster.view = self.view.clone();
+        roster.picks = picks;
         roster.endpoints = self.endpoints.values().cloned().collect();
         roster.gone = self.gone.iter().cloned().collect();
         drop(roster);
