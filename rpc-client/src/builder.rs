@@ -340,7 +340,7 @@ mod tests {
         let config = Config { max_message: Some(1), max_in_flight: Some(0), ..Config::default() };
         let text = refusal(Client::builder().config(config)).await;
         assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
-        assert!(text.contains("`max_in_flight` is 0: write a number, 1 to"), "{text}");
+        assert!(text.contains("`max_in_flight` is 0: write a number, from 1 to"), "{text}");
         let text = refusal(Client::builder().pressure_window(Duration::ZERO)).await;
         assert!(text.contains("`pressure_window` is 0s: write a duration"), "{text}");
         let text = refusal(Client::builder().pressure_command([""])).await;

@@ -76,7 +76,16 @@ async fn keep_session_until_panic(target: &Arc<Target>, sessions: &watch::Sender
     let down = |reason: String| {
         sessions.send_replace(Session::Down(reason));
     };
-    let mut link = Link::connect(Arc::clone(target), down).await;
+    let mut told = String::new();
+    let first = |reason: String| {
+        // Said once for all services; what is lost later is said for each list.
+        if told != reason {
+            tracing::warn!(reason, "no provider can be looked up yet; it is tried again");
+            told.clone_from(&reason);
+        }
+        down(reason);
+    };
+    let mut link = Link::connect(Arc::clone(target), first).await;
     let mut backoff = Backoff::new();
     loop {
         let broken = CancellationToken::new();
