@@ -189,7 +189,9 @@ impl Route {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
-        progress.place = None;
+        if let Some(place) = progress.place.take() {
+            place.admitted();
+        }
         let codec = call.service.codec;
         let mut body = Body::new();
         if let Err(e) = call.args.encode(codec, body.buffer()) {

@@ -4,6 +4,7 @@ use crate::{
     call::Route,
     cluster::Cluster,
     pace::Paces,
+    pressure::Audience,
     shared::{Life, Settings, Shared},
     stats::ClientStats,
 };
@@ -46,9 +47,10 @@ impl Client {
         settings: Settings,
         network: Network,
         registry: Arc<dyn Registry>,
+        audience: Audience,
         runtime: Handle,
     ) -> Self {
-        let (shared, life) = Shared::start(settings, network, registry);
+        let (shared, life) = Shared::start(settings, network, registry, audience);
         Self {
             inner: Arc::new(Inner {
                 shared,

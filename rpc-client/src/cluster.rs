@@ -23,7 +23,7 @@ use crate::{
     budget::Budget,
     clock::Time,
     endpoint::{Endpoint, Gone},
-    pressure::Pressure,
+    pressure::{Flow, Pressure, Report, more_providers},
     queue::{Queue, Waiting},
     shared::Shared,
     standing::OnChange,
@@ -149,21 +149,38 @@ impl Cluster {
         lock(&self.roster).clone()
     }
 
-    /// How full it is.
-    pub(crate) fn pressure(&self) -> Pressure {
-        let Waiting { now, since, refused } = self.queue.look();
+    /// How full it is; with a `report`, as people are told of it.
+    pub(crate) fn pressure(&self, report: Option<&Report>) -> Pressure {
+        let Waiting { now, since, refused, most, .. } = self.queue.look();
         let picks = self.picks.load();
         let connections = || picks.ready.candidates.iter().flat_map(picks::Candidate::connections);
+        let endpoints = picks.ready.candidates.len();
+        let in_flight = connections().map(|c| c.in_flight()).sum();
+        let capacity = connections().map(|c| c.capacity()).sum();
+        // When the most waited, every connection was full.
+        let demand = usize::max(in_flight + now, if most > 0 { capacity + most } else { 0 });
+        let more_providers = match report {
+            Some(report) if report.over => 0,
+            Some(report) => more_providers(endpoints, capacity, demand, report.flow).max(1),
+            None if now == 0 => 0,
+            None => more_providers(endpoints, capacity, in_flight + now, Flow::default()),
+        };
         Pressure {
             service: self.service.to_string(),
-            endpoints: picks.ready.candidates.len(),
+            over: report.is_some_and(|report| report.over),
+            endpoints,
             connections: connections().count(),
-            in_flight: connections().map(|c| c.in_flight()).sum(),
-            capacity: connections().map(|c| c.capacity()).sum(),
+            in_flight,
+            capacity,
             waiting: now,
+            most_waiting: most,
             max_waiting: self.queue.limit(),
-            refused,
-            lasting: since.map_or(Duration::ZERO, |since| since.elapsed()),
+            refused: report.map_or(refused, |report| report.refused),
+            lasting: match report {
+                Some(report) => report.lasting,
+                None => since.map_or(Duration::ZERO, |since| since.elapsed()),
+            },
+            more_providers,
         }
     }
 

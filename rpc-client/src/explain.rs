@@ -109,7 +109,7 @@ fn knowledge(cluster: &Cluster, warm_up: Duration) -> Knowledge {
         listed: view.instances.len(),
         balance: cluster.balance.to_string(),
         endpoints: reports.into_values().collect(),
-        load: cluster.pressure(),
+        load: cluster.pressure(None),
     }
 }
 

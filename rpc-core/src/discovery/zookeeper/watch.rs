@@ -7,8 +7,11 @@ use super::{
     session::{Backoff, Link, LinkEvent, Target, supervised},
 };
 use crate::discovery::{Source, Subscription, View, names};
-use std::sync::Arc;
-use tokio::{sync::watch, time::Instant};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The session of all subscriptions, and the operators' settings. It ends with the last of them.
@@ -33,6 +36,22 @@ impl Hub {
         };
         tokio::spawn(end.clone().run_until_cancelled_owned(tasks));
         Arc::new(Self { sessions: sessions_seen, settings: settings_seen, _end: end.drop_guard() })
+    }
+
+    /// The session, once it is connected.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not by then.
+    pub(super) async fn connected(&self, limit: Duration) -> Result<Connection, String> {
+        let mut sessions = self.sessions.clone();
+        let up = timeout(limit, sessions.wait_for(|session| matches!(session, Session::Up(_))));
+        // What is waited for is dropped before it is looked at again.
+        drop(up.await);
+        match &*sessions.borrow() {
+            Session::Up(connection) => Ok(connection.clone()),
+            Session::Down(why) => Err(why.clone()),
+        }
     }
 
     /// Whether its task lives; it does not when the runtime it was spawned on is gone.
