@@ -180,7 +180,9 @@ impl Route {
     ) -> Option<Attempt> {
         let (waker, idempotent) = (waker().await, call.method.idempotent);
         let late = match pace {
-            Some(pace) if progress.attempts == 0 && progress.retries > 0 => pace.late(progress.now),
+            Some(pace) if progress.retries > 0 => {
+                pace.late(progress.now, progress.deadline, progress.attempts)
+            }
             _ => Time::NEVER,
         };
         let mut waiter = match connection.admit(progress.deadline, late, idempotent, waker) {
