@@ -1,7 +1,10 @@
 //! The only way to make a client.
 
+mod pressure;
+
 use crate::{
-    budget::RetryBudget, client::Client, config::Config, endpoint::PoolSize, shared::Settings,
+    budget::RetryBudget, client::Client, config::Config, endpoint::PoolSize, pressure::Hook,
+    shared::Settings,
 };
 use rpc_core::{
     Balance, SetupError, defaults,
@@ -19,6 +22,7 @@ use tokio::runtime::Handle;
 pub struct ClientBuilder {
     registry: Option<RegistrySource>,
     network: Network,
+    hook: Option<Hook>,
     /// What the setters were told. It holds over `config`, whichever came first.
     set: Config,
     config: Config,
@@ -47,6 +51,7 @@ impl ClientBuilder {
         Self {
             registry: None,
             network: Network::TCP,
+            hook: None,
             set: Config::default(),
             config: Config::default(),
         }
@@ -214,6 +219,7 @@ impl ClientBuilder {
         rpc_core::config::check(&config)?;
         let pool = pool(&config)?;
         check_services(config.service_balance.keys())?;
+        let audience = pressure::audience(self.hook, &config)?;
         let max_message = config.max_message.unwrap_or(defaults::MAX_MESSAGE);
         let usual = RetryBudget::default();
         let retry_budget = RetryBudget {
@@ -223,6 +229,7 @@ impl ClientBuilder {
         let settings = Settings {
             pool,
             max_waiting: config.max_waiting.unwrap_or(defaults::MAX_WAITING),
+            pressure_window: config.pressure_window.unwrap_or(defaults::PRESSURE_WINDOW),
             retry_budget,
             hedging: config.hedging.unwrap_or(defaults::HEDGE_SHARE),
             balances: config.service_balance,
@@ -237,7 +244,7 @@ impl ClientBuilder {
         if let Some(directory) = config.snapshots {
             registry = Arc::new(SnapshotRegistry::new(registry, directory)?);
         }
-        Ok(Client::start(settings, self.network, registry, runtime))
+        Ok(Client::start(settings, self.network, registry, audience, runtime))
     }
 }
 
@@ -333,7 +340,15 @@ mod tests {
         let config = Config { max_message: Some(1), max_in_flight: Some(0), ..Config::default() };
         let text = refusal(Client::builder().config(config)).await;
         assert!(text.contains("`max_message` is 1: write bytes"), "{text}");
-        assert!(text.contains("`max_in_flight` is 0: write a number, 1 to"), "{text}");
+        assert!(text.contains("`max_in_flight` is 0: write a number, from 1 to"), "{text}");
+        let text = refusal(Client::builder().pressure_window(Duration::ZERO)).await;
+        assert!(text.contains("`pressure_window` is 0s: write a duration"), "{text}");
+        let text = refusal(Client::builder().pressure_command([""])).await;
+        assert!(text.contains("`pressure_command` is : write a list of"), "{text}");
+        let text = refusal(Client::builder().pressure_command([""; 0])).await;
+        assert!(text.contains("`pressure_command` is empty"), "{text}");
+        let text = refusal(Client::builder().pressure_webhook("https://alerts/")).await;
+        assert!(text.contains("`pressure_webhook`"), "{text}");
         let text = refusal(Client::builder().retry_budget(1.5, 0)).await;
         assert!(text.contains("`retry_budget_share` is 1.5: write a number"), "{text}");
     }

@@ -180,14 +180,18 @@ impl Route {
     ) -> Option<Attempt> {
         let (waker, idempotent) = (waker().await, call.method.idempotent);
         let late = match pace {
-            Some(pace) if progress.attempts == 0 && progress.retries > 0 => pace.late(progress.now),
+            Some(pace) if progress.retries > 0 => {
+                pace.late(progress.now, progress.deadline, progress.attempts)
+            }
             _ => Time::NEVER,
         };
         let mut waiter = match connection.admit(progress.deadline, late, idempotent, waker) {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
-        progress.place = None;
+        if let Some(place) = progress.place.take() {
+            place.admitted();
+        }
         let codec = call.service.codec;
         let mut body = Body::new();
         if let Err(e) = call.args.encode(codec, body.buffer()) {

@@ -4,6 +4,7 @@ use crate::{
     call::Route,
     cluster::Cluster,
     pace::Paces,
+    pressure::Audience,
     shared::{Life, Settings, Shared},
     stats::ClientStats,
 };
@@ -46,9 +47,10 @@ impl Client {
         settings: Settings,
         network: Network,
         registry: Arc<dyn Registry>,
+        audience: Audience,
         runtime: Handle,
     ) -> Self {
-        let (shared, life) = Shared::start(settings, network, registry);
+        let (shared, life) = Shared::start(settings, network, registry, audience);
         Self {
             inner: Arc::new(Inner {
                 shared,
@@ -108,6 +110,11 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> ClientStats {
         self.inner.shared.stats()
+    }
+
+    /// How long a new instance gets less than its share.
+    pub(crate) fn warm_up(&self) -> Duration {
+        self.inner.shared.settings.warm_up
     }
 
     /// The services that were asked for, by name.

@@ -18,6 +18,9 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(|| {
     Instant::from_std(now.checked_sub(Duration::from_hours(24)).unwrap_or(now))
 });
 
+/// A time of a call that is not worth halving: 10 ms.
+const LITTLE: u64 = 10_000_000;
+
 impl Time {
     /// Later than any other.
     pub(crate) const NEVER: Self = Self(u64::MAX);
@@ -37,6 +40,12 @@ impl Time {
     /// The time that has passed since `earlier`; zero if that is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Half of the time from here to `later`; `None` when that is too little to be of use.
+    pub(crate) fn half_way_to(self, later: Self) -> Option<Self> {
+        let left = later.0.saturating_sub(self.0);
+        (left >= LITTLE).then_some(Self(self.0 + left / 2))
     }
 
     /// Nanoseconds since a fixed moment of this process.

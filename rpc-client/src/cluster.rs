@@ -5,24 +5,25 @@
 //! that has broken admits nothing, however new the list is.
 //!
 //! In reading order: `picks` is what a call chooses from, `task` what keeps it, `subset` and
-//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a call that finds nothing is told.
+//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a call that finds nothing is told, `sides` what people are.
 
 mod ejection;
 mod outlook;
 mod picks;
 mod proof;
+mod sides;
 mod subset;
 mod task;
 
 pub(crate) use outlook::{Outlook, Past, outlook};
 pub(crate) use picks::{Pick, Picks, Tried, Wish};
-pub(crate) use proof::Proof;
+pub(crate) use sides::Side;
 
 use crate::{
     budget::Budget,
     clock::Time,
     endpoint::{Endpoint, Gone},
-    pressure::Pressure,
+    pressure::{Flow, Pressure, Report, more_providers},
     queue::{Queue, Waiting},
     shared::Shared,
     standing::OnChange,
@@ -62,13 +63,15 @@ pub(crate) struct Cluster {
     over: CancellationToken,
 }
 
-/// What is known of a service.
-#[derive(Debug)]
-struct Roster {
-    view: View,
-    endpoints: Vec<Arc<Endpoint>>,
+/// What is known of a service, all of one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Roster {
+    pub(crate) view: View,
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// What calls choose from.
+    pub(crate) picks: Arc<Picks>,
     /// Those that were given up lately.
-    gone: Vec<Gone>,
+    pub(crate) gone: Vec<Gone>,
 }
 
 impl Cluster {
@@ -79,18 +82,19 @@ impl Cluster {
         subscription: Subscription,
     ) -> Arc<Self> {
         let view = subscription.current();
+        let picks = Arc::new(Picks::empty(Outlook::new(&view)));
         let (publish, published) = watch::channel(0);
         let over = CancellationToken::new();
         let changed = OnChange::default();
         let cluster = Arc::new(Self {
             service: Arc::from(service),
             balance: shared.settings.balance_of(service),
-            picks: ArcSwap::from_pointee(Picks::empty(Outlook::new(&view))),
+            picks: ArcSwap::new(Arc::clone(&picks)),
             turn: AtomicUsize::new(fastrand::usize(..)),
             budget: Budget::new(shared.settings.retry_budget, shared.settings.hedging, Time::now()),
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
-            roster: Mutex::new(Roster { view, endpoints: Vec::new(), gone: Vec::new() }),
+            roster: Mutex::new(Roster { view, endpoints: Vec::new(), picks, gone: Vec::new() }),
             over: over.clone(),
         });
         let mut task = Task::new(&cluster, shared, subscription, changed, publish, over);
@@ -140,27 +144,43 @@ impl Cluster {
         self.over.cancelled().await;
     }
 
-    /// What the list was made of: the registry's view, the endpoints, and those that are gone.
-    pub(crate) fn roster(&self) -> (View, Vec<Arc<Endpoint>>, Vec<Gone>) {
-        let roster = lock(&self.roster);
-        (roster.view.clone(), roster.endpoints.clone(), roster.gone.clone())
+    /// The newest list and what it was made of.
+    pub(crate) fn roster(&self) -> Roster {
+        lock(&self.roster).clone()
     }
 
-    /// How full it is.
-    pub(crate) fn pressure(&self) -> Pressure {
-        let Waiting { now, since, refused } = self.queue.look();
+    /// How full it is; with a `report`, as people are told of it.
+    pub(crate) fn pressure(&self, report: Option<&Report>) -> Pressure {
+        let Waiting { now, since, refused, most, .. } = self.queue.look();
         let picks = self.picks.load();
         let connections = || picks.ready.candidates.iter().flat_map(picks::Candidate::connections);
+        let endpoints = picks.ready.candidates.len();
+        let in_flight = connections().map(|c| c.in_flight()).sum();
+        let capacity = connections().map(|c| c.capacity()).sum();
+        // When the most waited, every connection was full.
+        let demand = usize::max(in_flight + now, if most > 0 { capacity + most } else { 0 });
+        let more_providers = match report {
+            Some(report) if report.over => 0,
+            Some(report) => more_providers(endpoints, capacity, demand, report.flow).max(1),
+            None if now == 0 => 0,
+            None => more_providers(endpoints, capacity, in_flight + now, Flow::default()),
+        };
         Pressure {
             service: self.service.to_string(),
-            endpoints: picks.ready.candidates.len(),
+            over: report.is_some_and(|report| report.over),
+            endpoints,
             connections: connections().count(),
-            in_flight: connections().map(|c| c.in_flight()).sum(),
-            capacity: connections().map(|c| c.capacity()).sum(),
+            in_flight,
+            capacity,
             waiting: now,
+            most_waiting: most,
             max_waiting: self.queue.limit(),
-            refused,
-            lasting: since.map_or(Duration::ZERO, |since| since.elapsed()),
+            refused: report.map_or(refused, |report| report.refused),
+            lasting: match report {
+                Some(report) => report.lasting,
+                None => since.map_or(Duration::ZERO, |since| since.elapsed()),
+            },
+            more_providers,
         }
     }
 

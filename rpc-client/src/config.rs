@@ -2,7 +2,7 @@
 
 use rpc_core::{
     Balance,
-    config::{Count, Named, Path, Share, Size, Span, Text},
+    config::{Count, List, Named, Path, Share, Size, Span, Text},
     defaults,
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -77,6 +77,14 @@ rpc_core::settings! {
         /// Connections that an endpoint begins with, from the fewest to the most.
         pub initial_connections: Option<u32>
             = Count(1..=MAX_CONNECTIONS), defaults::CONNECTIONS_INITIAL;
+        /// People are told at most this often that a service is full.
+        pub pressure_window: Option<Duration>
+            = Span(Duration::from_secs(1)..=DAY), defaults::PRESSURE_WINDOW;
+        /// Where a JSON object is posted when a service is full.
+        pub pressure_webhook: Option<String> = Text("`http://host:port/path`");
+        /// A program and its arguments, run without a shell when a service is full, with a JSON
+        /// object on its standard input.
+        pub pressure_command: Option<Vec<String>> = List("words: a program and its arguments");
         /// Directory in which the newest list of each service is kept for a start without the
         /// registry.
         pub snapshots: Option<PathBuf> = Path("a directory");

@@ -1,19 +1,23 @@
 //! One address of a service: what is known about it, and the connections to it.
 //!
-//! In reading order: `state` is the table of its states, `keeper` the task that keeps it
-//! connected, `pool` how many connections it has, `backoff` the pauses between dials.
+//! In reading order: `state` is the table of its states, `known` what they follow from, `keeper` the
+//! task that keeps it connected, `pool` how many connections it has, `backoff` the pauses between
+//! dials, `report` and `why` what people are told.
 
 mod backoff;
 mod keeper;
+mod known;
 mod pool;
 mod report;
 mod state;
+mod why;
 
 pub(crate) use pool::PoolSize;
 pub use report::EndpointReport;
 pub(crate) use report::{Gone, span};
 pub use state::EndpointState;
 pub(crate) use state::{Listing, Reach, Trust, combine};
+pub(crate) use why::TAKES_CALLS;
 
 use crate::{
     connection::Connection,
@@ -22,12 +26,10 @@ use crate::{
     standing::{OnChange, Standing},
 };
 use keeper::Keeper;
+pub(crate) use known::Removal;
+use known::{Glance, Known, Listed};
 use pool::Pool;
-use rpc_core::{
-    defaults,
-    discovery::{Instance, InstanceId},
-    transport::lock,
-};
+use rpc_core::{defaults, discovery::Instance, transport::lock};
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
@@ -40,46 +42,6 @@ pub(crate) struct Endpoint {
     known: Mutex<Known>,
     /// Ends the task that keeps the connections.
     _stop: DropGuard,
-}
-
-#[derive(Debug)]
-struct Known {
-    instance: Arc<Instance>,
-    /// Those that have not ended: also silent ones, and those that are being left.
-    connections: Vec<Arc<Connection>>,
-    pool: Pool,
-    /// The share of the calls that the registry, or an operator, gives it under weighted strategies.
-    weight: u32,
-    /// The instance that answered last, and since when it has: a new one warms up, the same one on
-    /// another connection does not.
-    answered: Option<(Option<InstanceId>, Instant)>,
-    /// An instance that has said that it leaves: a connection to it is of no use.
-    left: Option<InstanceId>,
-    /// A connection to it was lost before, or the address is doubted.
-    lost_before: bool,
-    /// It took calls when it was looked at last.
-    reached: bool,
-    /// Since when no call can be put on it.
-    lost: Instant,
-    failure: Arc<str>,
-    listed: Listed,
-    /// Another process may listen here now: it is dialled without further pause.
-    renewed: bool,
-    /// The state that was published last, and since when.
-    state: (EndpointState, Instant),
-}
-
-/// What the registry has said last.
-#[derive(Debug, Clone, Copy)]
-enum Listed {
-    Here,
-    /// Here, but an operator does not want it used.
-    Disabled,
-    /// Not here since then; whether it is known to be gone.
-    Missing {
-        since: Instant,
-        removed: bool,
-    },
 }
 
 /// An endpoint at one moment.
@@ -128,6 +90,7 @@ impl Endpoint {
                 reached: false,
                 lost: now,
                 failure: Arc::from("being dialled"),
+                redial: None,
                 listed: Listed::Here,
                 renewed: false,
                 state: (EndpointState::Connecting, now),
@@ -211,8 +174,8 @@ impl Endpoint {
         }
     }
 
-    /// The registry lists nothing here any more; `removed` when that is known to be right.
-    pub(crate) fn vanished(&self, now: Instant, removed: bool) {
+    /// The registry lists nothing here any more; `removed` when that is not to be doubted.
+    pub(crate) fn vanished(&self, now: Instant, removed: Option<Removal>) {
         let mut known = lock(&self.known);
         let since = known.vanished().unwrap_or(now);
         known.listed = Listed::Missing { since, removed };
@@ -249,11 +212,6 @@ impl Endpoint {
         }
     }
 
-    /// The instance that answered last, as far as it said who it is.
-    pub(crate) fn answered(&self) -> Option<InstanceId> {
-        lock(&self.known).answered.and_then(|(answers, _)| answers)
-    }
-
     /// Takes no more calls; each connection closes when its last call has ended.
     pub(crate) fn retire(&self) {
         for connection in &lock(&self.known).connections {
@@ -265,92 +223,5 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         self.retire();
-    }
-}
-
-/// A connection at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Glance {
-    Usable,
-    /// Open; its provider has not said who it is.
-    Greeting,
-    Silent,
-    Leaving,
-    /// Over, or about to be.
-    Closed,
-}
-
-impl Glance {
-    fn at(connection: &Connection) -> Self {
-        if connection.is_ended() {
-            Self::Closed
-        } else if connection.is_leaving() {
-            Self::Leaving
-        } else if !connection.takes_calls() {
-            Self::Closed
-        } else if connection.is_silent() {
-            Self::Silent
-        } else if connection.is_greeted() {
-            Self::Usable
-        } else {
-            Self::Greeting
-        }
-    }
-}
-
-impl Known {
-    /// Since when the registry has not listed it.
-    fn vanished(&self) -> Option<Instant> {
-        match self.listed {
-            Listed::Missing { since, .. } => Some(since),
-            _ => None,
-        }
-    }
-
-    fn listing(&self, now: Instant) -> Listing {
-        let over = |since| now.saturating_duration_since(since) >= defaults::PROBATION;
-        match self.listed {
-            Listed::Here => Listing::Listed,
-            Listed::Disabled => Listing::Disabled,
-            Listed::Missing { since, removed } if removed || over(since) => Listing::Removed,
-            Listed::Missing { .. } => Listing::Vanished,
-        }
-    }
-
-    fn glances(&self) -> Vec<Glance> {
-        self.connections.iter().map(|connection| Glance::at(connection)).collect()
-    }
-
-    fn reach(&self, glances: &[Glance]) -> Reach {
-        if let Some(usable) = glances.iter().position(|glance| *glance == Glance::Usable) {
-            return match (self.instance.id, self.connections[usable].instance()) {
-                (Some(listed), Some(answers)) if listed != answers => Reach::Stranger,
-                // A registry may know no instances.
-                _ => Reach::Answers,
-            };
-        }
-        let is = |glance| glances.contains(&glance);
-        if is(Glance::Silent) {
-            Reach::Silent
-        } else if is(Glance::Greeting) {
-            Reach::Greeting
-        } else if is(Glance::Leaving) {
-            Reach::Leaves
-        } else {
-            Reach::Nothing
-        }
-    }
-
-    /// Why no call can be put on it.
-    fn failure(&self, reach: Reach) -> Arc<str> {
-        match reach {
-            Reach::Greeting => Arc::from("connected, not greeted yet"),
-            Reach::Leaves => Arc::from("the provider leaves"),
-            _ => match self.connections.iter().find(|c| c.is_ended()) {
-                // Its keeper is about to note it.
-                Some(ended) => ended.why(),
-                None => Arc::clone(&self.failure),
-            },
-        }
     }
 }

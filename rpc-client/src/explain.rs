@@ -1,14 +1,17 @@
 //! Why each endpoint of a service gets calls, or gets none.
 
+mod part;
+
 use crate::{
     client::Client,
-    cluster::{Cluster, Proof},
-    endpoint::{EndpointReport, EndpointState, span},
+    cluster::{Cluster, Roster},
+    endpoint::{EndpointReport, EndpointState, TAKES_CALLS, span},
     pressure::Pressure,
 };
+use part::Part;
 use rpc_core::discovery::{Source, View};
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 use tokio::time::Instant;
 
 /// What a client knows of a service at one moment; see [`Client::explain`]. Its `Display` is the
@@ -36,6 +39,8 @@ pub struct Knowledge {
     pub registry_says: String,
     /// Instances on the list.
     pub listed: usize,
+    /// The strategy that chooses an endpoint for calls that name none.
+    pub balance: String,
     /// Every instance that is listed, in use, or was given up lately, by address.
     pub endpoints: Vec<EndpointReport>,
     /// How full the service is for this client.
@@ -53,14 +58,14 @@ impl Client {
     pub fn explain(&self, service: &str) -> Explanation {
         let mut clusters: BTreeMap<_, _> = self.clusters();
         let services = clusters.keys().cloned().collect();
-        let known = clusters.remove(service).map(|cluster| knowledge(&cluster));
+        let known = clusters.remove(service).map(|cluster| knowledge(&cluster, self.warm_up()));
         Explanation { service: service.to_owned(), known, services }
     }
 }
 
-fn knowledge(cluster: &Cluster) -> Knowledge {
+fn knowledge(cluster: &Cluster, warm_up: Duration) -> Knowledge {
     let now = Instant::now();
-    let (view, endpoints, gone) = cluster.roster();
+    let Roster { view, endpoints, picks, gone } = cluster.roster();
     let mut reports = BTreeMap::new();
     for gone in &gone {
         reports.insert(gone.addr, EndpointReport::gone(gone, now));
@@ -74,45 +79,62 @@ fn knowledge(cluster: &Cluster) -> Knowledge {
         let disabled = view.disabled.contains(addr);
         reports.insert(*addr, EndpointReport::idle(instance, disabled, &idle));
     }
-    let mut poor = Vec::new();
+    let sides = picks.sides();
     for endpoint in endpoints {
         let mut report = endpoint.report(now);
-        match Proof::of(&view, report.addr, endpoint.answered(), now) {
-            _ if report.state != EndpointState::Serving => {}
-            Proof::Good => {}
-            Proof::Awaited => {
-                report.eligible = false;
-                report.why = format!("{STRANGER}; the other addresses are tried first");
+        let number = endpoint.standing.number;
+        match sides.iter().find(|side| side.number == number) {
+            Some(side) => {
+                let Part { eligible, says } = part::of(cluster.balance, warm_up, side, &sides);
+                report.eligible = eligible;
+                if let Some(says) = says {
+                    report.why = match report.state {
+                        EndpointState::Serving => report.why.replacen(TAKES_CALLS, &says, 1),
+                        _ => format!("{}; {says}", report.why),
+                    };
+                }
             }
-            Proof::Poor => poor.push(report.addr),
+            None => unchosen(&mut report, picks.is_in_reserve(number), sides.is_empty()),
         }
         reports.insert(report.addr, report);
     }
-    // They are chosen when there is nobody else.
-    let others = reports.values().any(|report| report.eligible && !poor.contains(&report.addr));
-    for addr in poor {
-        if let Some(report) = reports.get_mut(&addr) {
-            report.eligible = !others;
-            let calls = if others {
-                "no calls while a known one answers"
-            } else {
+    Knowledge {
+        registry: match view.source {
+            Source::Connecting { .. } => "connecting",
+            Source::Snapshot { .. } => "snapshot",
+            Source::Live { .. } => "live",
+            Source::Stale { .. } => "stale",
+        },
+        registry_says: registry_says(&view, now),
+        listed: view.instances.len(),
+        balance: cluster.balance.to_string(),
+        endpoints: reports.into_values().collect(),
+        load: cluster.pressure(None),
+    }
+}
+
+/// An endpoint that no strategy chooses from. It may be one that gets calls if there is `nobody`
+/// else.
+fn unchosen(report: &mut EndpointReport, in_reserve: bool, nobody: bool) {
+    report.eligible = in_reserve && nobody;
+    match (report.state, in_reserve) {
+        (EndpointState::Serving, true) => {
+            let calls = if nobody {
                 "calls, as no known one answers"
+            } else {
+                "no calls while a known one answers"
             };
             report.why = format!("{STRANGER}; it takes {calls}");
         }
-    }
-    let registry = match view.source {
-        Source::Connecting { .. } => "connecting",
-        Source::Snapshot { .. } => "snapshot",
-        Source::Live { .. } => "live",
-        Source::Stale { .. } => "stale",
-    };
-    Knowledge {
-        registry,
-        registry_says: registry_says(&view, now),
-        listed: view.instances.len(),
-        endpoints: reports.into_values().collect(),
-        load: cluster.pressure(),
+        (EndpointState::Serving, false) => {
+            report.why = format!("{STRANGER}; the other addresses are tried first");
+        }
+        (EndpointState::Connecting, true) if nobody => {
+            report
+                .why
+                .push_str("; calls are put on it all the same, as no other endpoint takes them");
+        }
+        _ => {}
     }
 }
 
@@ -162,6 +184,7 @@ impl fmt::Display for Explanation {
         let all = known.endpoints.iter().filter(|e| e.state != EndpointState::Gone).count();
         writeln!(f, "{}: {eligible} of {all} endpoints take calls", self.service)?;
         writeln!(f, "registry: {}", known.registry_says)?;
+        writeln!(f, "strategy: {}", known.balance)?;
         write!(f, "load: {}", known.load)?;
         let mut idle = 0;
         for endpoint in &known.endpoints {

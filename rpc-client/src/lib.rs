@@ -16,7 +16,8 @@
 //!
 //! In reading order: `call` is the policy of one call, `verdict` the table of what is sent again,
 //! `budget` what that may cost, `pace` when a call is late,
-//! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection.
+//! `cluster` the endpoints of a service, `endpoint` one address, `connection` one TCP connection,
+//! `pressure` who is told when all of them are full.
 
 #[cfg(feature = "bench")]
 #[doc(hidden)]
@@ -41,9 +42,8 @@ mod shared;
 mod connection;
 mod timekeeper;
 
-mod queue;
-
 mod pressure;
+mod queue;
 mod standing;
 
 mod stats;

@@ -56,12 +56,15 @@ impl Paces {
 }
 
 impl Pace {
-    /// When a call that begins `now` is late.
+    /// When a call that begins `now` is late, after `earlier` other attempts: the first when it takes
+    /// longer than most, each other one, and while that is not known, when half of its time is over.
     #[inline]
-    pub(crate) fn late(&self, now: Time) -> Time {
+    pub(crate) fn late(&self, now: Time, deadline: Time, earlier: u32) -> Time {
         match self.late_after.load(Ordering::Relaxed) {
-            0 => Time::NEVER,
-            after => Time::from_nanos(now.nanos().saturating_add(after) | (GRAIN - 1)),
+            after if after > 0 && earlier == 0 => {
+                Time::from_nanos(now.nanos().saturating_add(after) | (GRAIN - 1))
+            }
+            _ => now.half_way_to(deadline).unwrap_or(Time::NEVER),
         }
     }
 
@@ -91,24 +94,30 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const DEADLINE: Time = Time::from_nanos(10_000_000_000);
+
     #[test]
-    fn a_call_is_late_after_the_percentile_and_not_before_it_is_known() {
-        let (pace, now) = (Pace::default(), Time::from_nanos(1));
-        assert_eq!(pace.late(now), Time::NEVER);
+    fn a_call_is_late_after_the_percentile_and_before_it_is_known_after_half_its_time() {
+        let (pace, now) = (Pace::default(), Time::from_nanos(0));
+        let half = Time::from_nanos(5_000_000_000);
+        assert_eq!(pace.late(now, DEADLINE, 0), half);
+        assert_eq!(pace.late(now, Time::from_nanos(9_999_999), 0), Time::NEVER, "too little");
         assert!(pace.samples(1), "everything, while nothing is known");
         (0..64).for_each(|_| pace.took(Duration::from_millis(20)));
-        let late = pace.late(now).since(now);
+        let late = pace.late(now, DEADLINE, 0).since(now);
         assert!((20_000_000..=28_000_000).contains(&late.as_nanos()), "{late:?}");
+        assert_eq!(pace.late(now, DEADLINE, 1), half, "it has been sent again already");
         assert!(pace.samples(16) && !pace.samples(17));
         pace.rest();
-        assert_eq!(pace.late(now), Time::NEVER);
+        assert_eq!(pace.late(now, DEADLINE, 0), half);
     }
 
     #[test]
     fn quick_methods_are_late_after_the_least_time() {
         let pace = Pace::default();
         (0..64).for_each(|_| pace.took(Duration::from_micros(50)));
-        let late = pace.late(Time::from_nanos(0)).since(Time::from_nanos(0));
+        let now = Time::from_nanos(0);
+        let late = pace.late(now, DEADLINE, 0).since(now);
         assert!((5_000_000..=9_200_000).contains(&late.as_nanos()), "{late:?}");
     }
 }

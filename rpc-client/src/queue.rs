@@ -33,6 +33,12 @@ struct Line {
     places: BTreeMap<u64, (Arc<Notify>, bool)>,
     /// Since when somebody has been waiting without a break.
     since: Option<Instant>,
+    /// When the last one left the line.
+    ended: Option<Instant>,
+    /// Calls that waited and then had their turn, ever.
+    admitted: u64,
+    /// The most that waited at once since that was asked for.
+    most: usize,
 }
 
 /// A place in the line; left when dropped.
@@ -42,15 +48,25 @@ pub(crate) struct Place {
     number: u64,
     called: Arc<Notify>,
     any: bool,
+    admitted: bool,
 }
 
 /// What the line looks like.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiting {
     pub(crate) now: usize,
+    /// Since when somebody has been waiting without a break.
     pub(crate) since: Option<Instant>,
+    /// When the last one left the line.
+    pub(crate) ended: Option<Instant>,
+    /// Calls that found no room and joined the line, ever.
+    pub(crate) joined: u64,
+    /// Those of them that had their turn.
+    pub(crate) admitted: u64,
     /// Calls that found the line full, ever.
     pub(crate) refused: u64,
+    /// The most that waited at once since [`Queue::forget_most`].
+    pub(crate) most: usize,
 }
 
 impl Queue {
@@ -79,7 +95,21 @@ impl Queue {
     pub(crate) fn look(&self) -> Waiting {
         let line = lock(&self.line);
         let refused = self.refused.load(Ordering::Relaxed);
-        Waiting { now: line.places.len(), since: line.since, refused }
+        Waiting {
+            now: line.places.len(),
+            since: line.since,
+            ended: line.ended,
+            joined: line.next,
+            admitted: line.admitted,
+            refused,
+            most: line.most,
+        }
+    }
+
+    /// Counts the most that wait at once from now on.
+    pub(crate) fn forget_most(&self) {
+        let mut line = lock(&self.line);
+        line.most = line.places.len();
     }
 
     /// Goes to the end of the line; `None` when it is as long as it may be. `any` says that the
@@ -97,6 +127,7 @@ impl Queue {
         line.next += 1;
         let called = Arc::new(Notify::new());
         line.places.insert(number, (Arc::clone(&called), any));
+        line.most = line.most.max(line.places.len());
         // Sequentially consistent, as is `freed`: either it sees this call, or the call sees room.
         self.waiting.fetch_add(1, Ordering::SeqCst);
         if any {
@@ -108,7 +139,7 @@ impl Queue {
         if first {
             self.changed.notify_one();
         }
-        Some(Place { queue: Arc::clone(self), number, called, any })
+        Some(Place { queue: Arc::clone(self), number, called, any, admitted: false })
     }
 
     /// A place on a connection has become free.
@@ -143,6 +174,11 @@ impl Place {
         !lock(&self.queue.line).places.range(..self.number).any(|(_, (_, any))| *any)
     }
 
+    /// Leaves the line for a place on a connection.
+    pub(crate) fn admitted(mut self) {
+        self.admitted = true;
+    }
+
     /// The room that there is, is of no use to this call: the next one may look.
     pub(crate) fn pass_on(&self) {
         self.queue.call(self.number + 1);
@@ -154,8 +190,10 @@ impl Drop for Place {
         {
             let mut line = lock(&self.queue.line);
             line.places.remove(&self.number);
+            line.admitted += u64::from(self.admitted);
             if line.places.is_empty() {
                 line.since = None;
+                line.ended = Some(Instant::now());
             }
             self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
             if self.any {
@@ -195,7 +233,7 @@ mod tests {
         assert!(!is_called(&b) && is_called(&c));
         drop((b, c));
         assert!(!queue.is_busy());
-        let Waiting { now, since, refused } = queue.look();
+        let Waiting { now, since, refused, .. } = queue.look();
         assert_eq!((now, since, refused), (0, None, 0));
     }
 
@@ -208,6 +246,21 @@ mod tests {
         assert!(queue.look().since.is_some());
         drop(places);
         assert!(queue.join(true).is_some());
+    }
+
+    #[test]
+    fn it_counts_who_came_who_had_a_turn_and_how_many_waited_at_once() {
+        let queue = queue(2);
+        let [a, b] = [(); 2].map(|()| queue.join(true).unwrap());
+        assert!(queue.join(true).is_none());
+        a.admitted();
+        drop(b);
+        let Waiting { now, ended, joined, admitted, refused, most, .. } = queue.look();
+        assert_eq!((now, joined, admitted, refused, most), (0, 2, 1, 1, 2));
+        assert!(ended.is_some());
+        queue.forget_most();
+        let _c = queue.join(true).unwrap();
+        assert_eq!(queue.look().most, 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     connection::Dialer,
     endpoint::PoolSize,
     permits::{Permit, Permits},
+    pressure::{Audience, Teller},
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: u32,
     /// Calls that may wait for room, per service.
     pub(crate) max_waiting: u32,
+    /// People are told at most this often that a service is full.
+    pub(crate) pressure_window: Duration,
     /// Connections per endpoint.
     pub(crate) pool: PoolSize,
 }
@@ -59,6 +62,8 @@ impl Settings {
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) dialer: Arc<Dialer>,
+    /// Tells people that a service is full.
+    pub(crate) teller: Teller,
     /// Triggered when the client's [`Life`] is over.
     pub(crate) end: CancellationToken,
     /// The one that the client was built in.
@@ -78,6 +83,7 @@ impl Shared {
         settings: Settings,
         network: Network,
         registry: Arc<dyn Registry>,
+        audience: Audience,
     ) -> (Arc<Self>, Arc<Life>) {
         let end = CancellationToken::new();
         let dialer = Arc::new(Dialer {
@@ -91,9 +97,12 @@ impl Shared {
         let clock = Arc::clone(&dialer);
         let timekeeper = async move { clock.timekeeper.run().await };
         dialer.tasks.spawn(end.clone().run_until_cancelled_owned(timekeeper));
+        let window = settings.pressure_window;
+        let told = Arc::clone(&registry);
+        let teller = Teller::start(audience, window, told, &dialer.tasks, &end);
         let life = Life { registry, _end: end.clone().drop_guard() };
         let in_flight = Permits::new(settings.max_in_flight);
-        let shared = Self { settings, dialer, end, runtime: Handle::current(), in_flight };
+        let shared = Self { settings, dialer, teller, end, runtime: Handle::current(), in_flight };
         (Arc::new(shared), Arc::new(life))
     }
 

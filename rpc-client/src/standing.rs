@@ -43,6 +43,8 @@ pub(crate) struct Standing {
     /// Successes since the last fault, counted while faults are on record.
     successes: AtomicU32,
     record: Mutex<Record>,
+    /// What the last fault was, for people.
+    last_fault: Mutex<Option<Arc<str>>>,
     /// When a connection broke last, in ns.
     broke: AtomicU64,
     /// Tells the task that keeps the endpoint's connections.
@@ -62,6 +64,9 @@ const OUT: u8 = 2;
 /// Single calls are let through: a success counts towards its return.
 const PROBING: u8 = 3;
 
+/// Of the words of a fault so many characters are kept.
+const FAULT_CHARS: usize = 200;
+
 const GAUGE_REVIEW: Duration = Duration::from_secs(1);
 
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -77,6 +82,7 @@ impl Standing {
             probe_free: AtomicBool::new(false),
             successes: AtomicU32::new(0),
             record: Mutex::default(),
+            last_fault: Mutex::default(),
             broke: AtomicU64::new(0),
             endpoint: OnChange::default(),
             cluster,
@@ -122,9 +128,12 @@ impl Standing {
         }
     }
 
-    /// Something counts against the endpoint.
+    /// Something counts against the endpoint: `what`, in words.
     #[cold]
-    pub(crate) fn failed(&self, cause: Cause) {
+    pub(crate) fn failed(&self, cause: Cause, what: &str) {
+        // A peer's words, of which there may be thousands.
+        let end = what.char_indices().nth(FAULT_CHARS).map_or(what.len(), |(end, _)| end);
+        *lock(&self.last_fault) = Some(Arc::from(&what[..end]));
         self.change(|record, successes, now| record.failed(now, successes, cause));
     }
 
@@ -189,7 +198,13 @@ impl Standing {
         *record = Record::default();
         self.successes.store(0, Ordering::Relaxed);
         self.gauge.forget();
+        *lock(&self.last_fault) = None;
         self.publish(&record);
+    }
+
+    /// What the last fault was, since another process was there.
+    pub(crate) fn last_fault(&self) -> Option<Arc<str>> {
+        lock(&self.last_fault).clone()
     }
 
     /// Reads the record, for people.

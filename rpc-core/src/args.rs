@@ -107,7 +107,7 @@ impl<'de> Args<'de> {
     #[cold]
     fn missing(&self, index: usize) -> RpcError {
         RpcError::invalid_argument(format!(
-            "argument `{}` is missing",
+            "argument `{}` is missing: does the caller have an older contract?",
             self.method.args[index].name
         ))
     }
@@ -115,7 +115,10 @@ impl<'de> Args<'de> {
     #[cold]
     fn mismatch(&self, index: usize, error: &RpcError) -> RpcError {
         let name = self.method.args[index].name;
-        RpcError::invalid_argument(format!("argument `{name}`: {}", error.message()))
+        RpcError::invalid_argument(format!(
+            "argument `{name}`: {}: does the caller have another contract of that name?",
+            error.message()
+        ))
     }
 }
 

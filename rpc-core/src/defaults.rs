@@ -112,6 +112,12 @@ defaults! {
     CONNECTION_IDLE: Duration = Duration::from_mins(1);
     /// Calls of a service that wait because all its connections are full.
     MAX_WAITING: u32 = 10_000;
+    /// People are told that a service is full when calls have waited for this long.
+    PRESSURE_AFTER: Duration = Duration::from_secs(1);
+    /// People are told of one service at most this often.
+    PRESSURE_WINDOW: Duration = Duration::from_mins(1);
+    /// A webhook, a command or the registry has this long to take what it is told.
+    PRESSURE_LIMIT: Duration = Duration::from_secs(10);
     /// Faults in a row after which an endpoint is ejected.
     FAULTS_IN_A_ROW: u32 = 5;
     /// An endpoint is ejected when fewer of its results are good, in percent, of five at least.

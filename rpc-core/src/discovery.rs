@@ -12,6 +12,7 @@ mod fixed;
 mod instance;
 mod memory;
 mod names;
+mod notice;
 mod snapshot;
 mod source;
 #[cfg(feature = "zookeeper")]
@@ -22,6 +23,7 @@ pub use fixed::FixedRegistry;
 pub use instance::{Instance, InstanceId};
 pub use memory::MemoryRegistry;
 pub use names::{check_service_name, check_version};
+pub use notice::Notice;
 pub use snapshot::SnapshotRegistry;
 pub use source::RegistrySource;
 
@@ -63,6 +65,18 @@ pub trait Watch: Send + Sync + 'static {
     /// [`SnapshotRegistry`]. Default `None`: its lists are not worth remembering.
     fn identity(&self) -> Option<String> {
         None
+    }
+
+    /// Leaves word for operators that a service is full, or no longer is, where they can watch it.
+    /// Nothing waits for it but the task that tells; it is given up after 10 s. Default: a registry
+    /// has no place for it, and that is no error. Called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not there; people find that in the log. It is not repeated.
+    fn tell(&self, notice: Notice) -> BoxFuture<'static, Result<(), String>> {
+        drop(notice);
+        Box::pin(async { Ok(()) })
     }
 }
 

@@ -208,7 +208,11 @@ fn decode<T: Value>(codec: Codec, body: &[u8]) -> Result<T, RpcError> {
 
 #[cold]
 fn undecodable(error: &RpcError, place: Place<'static>) -> RpcError {
-    RpcError::internal(format!("the reply does not decode: {}", error.message())).placed(place)
+    let text = format!(
+        "the reply does not decode: {}: does the provider have another contract of that name?",
+        error.message()
+    );
+    RpcError::internal(text).placed(place)
 }
 
 #[cold]

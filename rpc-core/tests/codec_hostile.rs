@@ -271,7 +271,10 @@ fn texts_name_the_type_and_the_reason() {
     for (bytes, text) in cases {
         for codec in BOTH {
             let found = refusal::<Point>(codec, bytes);
-            assert!(found.starts_with("cannot decode a ") && found.contains("Point"), "{found}");
+            assert!(
+                found.starts_with("cannot decode a value of type ") && found.contains("Point"),
+                "{found}"
+            );
             assert!(found.contains(text), "{found}");
         }
     }

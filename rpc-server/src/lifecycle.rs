@@ -212,7 +212,8 @@ async fn prove(
                 %address,
                 why,
                 "the advertised address does not lead back here; it is registered all the same, \
-                 as it may lie behind a NAT"
+                 as it may lie behind a NAT: if clients cannot call it either, correct \
+                 .advertise(..)"
             );
         }
         Err(why) => {

@@ -5,7 +5,12 @@ use rpc_core::{
     SetupError,
     transport::{Network, Port, Socket},
 };
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -27,17 +32,32 @@ pub(crate) async fn bind(
     network: &Network,
     address: &str,
 ) -> Result<(Port, SocketAddr), SetupError> {
-    let refuse = |why: &str| {
-        let hint = "write `host:port`, for example \"0.0.0.0:9000\"; port 0 takes a free one";
-        SetupError::new(format!("cannot bind {address:?}: {why}: {hint}"))
+    let refuse = |error: io::Error| {
+        let hint = hint(error.kind());
+        SetupError::new(format!("cannot bind {address:?}: {error}: {hint}"))
     };
-    let port = match timeout(LOOKUP, network.listen(address)).await {
-        Err(_) => return Err(refuse("the host name does not resolve in time")),
-        Ok(Err(error)) => return Err(refuse(&error.to_string())),
-        Ok(Ok(port)) => port,
-    };
-    let bound = port.local_addr().map_err(|error| refuse(&error.to_string()))?;
+    let late = |_| Err(io::Error::other("the host name does not resolve in time"));
+    let port = timeout(LOOKUP, network.listen(address)).await.unwrap_or_else(late);
+    let port = port.map_err(refuse)?;
+    let bound = port.local_addr().map_err(refuse)?;
     Ok((port, bound))
+}
+
+/// What to do about an address that cannot be bound.
+fn hint(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::AddrInUse => {
+            "another process listens there: end it, or write another port; port 0 takes a free one"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has that address: write \"0.0.0.0:port\" for all of them, \
+             and .advertise(..) for an address that clients use"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 often need privileges: write a higher port; port 0 takes a free one"
+        }
+        _ => "write `host:port`, for example \"0.0.0.0:9000\"; port 0 takes a free one",
+    }
 }
 
 /// The accept loop.
@@ -100,9 +120,7 @@ impl Listener {
 fn concerns_one(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
     )
 }
 
@@ -146,9 +164,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_that_cannot_be_bound_is_explained() {
-        for address in ["127.0.0.1", "nowhere.invalid:1", "192.0.2.1:0"] {
+        let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let taken = taken.local_addr().unwrap().to_string();
+        for (address, hint) in [
+            ("127.0.0.1", "write `host:port`"),
+            ("nowhere.invalid:1", "write `host:port`"),
+            ("192.0.2.1:0", "write \"0.0.0.0:port\""),
+            (&taken, "write another port"),
+        ] {
             let text = bind(&Network::TCP, address).await.unwrap_err().to_string();
-            assert!(text.contains(address) && text.contains("write `host:port`"), "{text}");
+            assert!(text.contains(address) && text.contains(hint), "{text}");
         }
     }
 }

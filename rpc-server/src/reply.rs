@@ -67,7 +67,9 @@ impl Outgoing {
             How::Panicked(panic) => {
                 let (service, method) = names(call, peer);
                 tracing::error!(service, method, peer = %peer.addr, panic, "a handler panicked");
-                let text = format!("the handler of {service}.{method} panicked; its log says why");
+                let text = format!(
+                    "the handler of {service}.{method} panicked; the provider's log says why"
+                );
                 let panicked = Refusal::new(Reason::Panicked, text).of(call.route);
                 return Self::error(call.id, peer, panicked);
             }
@@ -107,7 +109,7 @@ impl Outgoing {
         let (service, method) = names(call, peer);
         let text = format!(
             "the answer of {service}.{method} is {length} bytes, the client takes at most \
-             {limit}: ask for less at a time, or raise the client's largest message"
+             {limit}: ask for less at a time, or raise `max_message` of the client"
         );
         Self::error(call.id, peer, Refusal::new(Reason::BadAnswer, text).of(call.route))
     }

@@ -203,14 +203,19 @@ impl Selection {
                  {LINK_HINT}"
             ));
         }
-        let names: Vec<_> = all.iter().map(|r| r.meta().registered).collect();
-        let why = if self.without_collected {
-            ".collected(false) leaves what .service(..) was given, and that was nothing"
+        let mut names: Vec<_> = all.iter().map(|r| r.meta().registered).collect();
+        names.sort_unstable();
+        names.dedup();
+        let (why, instead) = if self.without_collected {
+            (
+                ".collected(false) leaves what .service(..) was given, and that was nothing",
+                "hand one over, or leave .collected(false) out",
+            )
         } else {
-            ".only(..) leaves nothing of what there is"
+            (".only(..) leaves nothing of what there is", "name one of them")
         };
         SetupError::new(format!(
-            "there is nothing to serve: {why}; there are: {}",
+            "there is nothing to serve: {why}; there are: {}; {instead}",
             names.join(", ")
         ))
     }

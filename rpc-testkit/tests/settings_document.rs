@@ -34,8 +34,11 @@ fn with_table<C: Settings>(document: &str) -> String {
 
 #[test]
 fn every_setter_of_a_builder_has_its_setting() {
-    let client = include_str!("../../rpc-client/src/builder.rs");
-    compare_setters::<rpc_client::Config>(client, &["config", "network"]);
+    let client = concat!(
+        include_str!("../../rpc-client/src/builder.rs"),
+        include_str!("../../rpc-client/src/builder/pressure.rs")
+    );
+    compare_setters::<rpc_client::Config>(client, &["config", "network", "on_pressure"]);
     let server = include_str!("../../rpc-server/src/builder.rs");
     let values = ["config", "network", "provide", "service", "bound_service", "collected"];
     compare_setters::<rpc_server::Config>(server, &values);

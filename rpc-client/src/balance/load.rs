@@ -1,5 +1,7 @@
 //! What it costs to give an endpoint one call more.
 
+use std::time::Duration;
+
 /// How busy an endpoint is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Load {
@@ -16,6 +18,22 @@ pub(crate) struct Load {
 const UNKNOWN: f64 = 1e9;
 
 impl Load {
+    /// The estimated latency, if anything is known.
+    pub(crate) fn known_latency(self) -> Option<Duration> {
+        (self.latency > 0.0).then(|| Duration::from_secs_f64(self.latency / 1e9))
+    }
+
+    /// The load that it reports, 0 to 1.
+    pub(crate) fn reported_share(self) -> f64 {
+        f64::from(self.reported) / 255.0
+    }
+
+    /// What a call more costs under peak EWMA on an idle endpoint, if anything is known.
+    pub(crate) fn expected(self) -> Option<Duration> {
+        let nanos = Self { active: 0, ..self }.time();
+        (self.latency > 0.0).then(|| Duration::from_secs_f64(nanos / 1e9))
+    }
+
     /// Under least-active: calls in flight, this one included, times [`pressure`](Self::pressure).
     pub(super) fn calls(self) -> f64 {
         (count(self.active) + 1.0) * self.pressure()

@@ -36,8 +36,23 @@ impl Attempt {
     pub(super) fn report(&self, connection: &Connection) {
         match verdict::opinion(self.ended, self.at_fault) {
             Opinion::Good => connection.standing.succeeded(),
-            Opinion::Fault => connection.standing.failed(Cause::Calls),
+            Opinion::Fault => connection.standing.failed(Cause::Calls, &self.fault()),
             Opinion::None => {}
+        }
+    }
+
+    /// What counts against the endpoint, in words.
+    fn fault(&self) -> String {
+        match &self.result {
+            Ok(_) => "an error of the service, for which the instance takes the blame".to_owned(),
+            Err(error) if self.at_fault => {
+                format!(
+                    "{}: {}, for which the instance takes the blame",
+                    error.code(),
+                    error.message()
+                )
+            }
+            Err(error) => format!("{}: {}", error.code(), error.message()),
         }
     }
 

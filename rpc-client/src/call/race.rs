@@ -28,6 +28,8 @@ enum Wanted {
     Hedge,
     /// Nobody who has the call answers.
     Rescue,
+    /// Half of the time that was left is over: whoever has the call may live, and never answer it.
+    Overdue,
 }
 
 /// An attempt beside the first.
@@ -79,8 +81,14 @@ impl Route {
         cue: Ending,
     ) -> Attempt {
         let began = progress.now;
+        // When the call has waited for too long; never for methods that are not hedged.
+        let mut overdue = self.pace_of(call).and_then(|_| began.half_way_to(progress.deadline));
         let mut silent = matches!(cue, Ending::Silent);
-        let mut wanted = Some(if silent { Wanted::Rescue } else { Wanted::Hedge });
+        let mut wanted = Some(match overdue {
+            _ if silent => Wanted::Rescue,
+            Some(at) if at <= Time::now() => Wanted::Overdue,
+            _ => Wanted::Hedge,
+        });
         let mut over = false;
         let mut racers: Vec<Racer<'_>> = Vec::new();
         let mut published = self.cluster.published();
@@ -95,8 +103,14 @@ impl Route {
                     // Another call may have more luck; this one waits for the answer it asked for.
                     self.pace_of(call).inspect(|pace| pace.rest());
                     wanted = None;
+                } else if want == Wanted::Overdue {
+                    wanted = None;
+                }
+                if want == Wanted::Overdue {
+                    overdue = progress.now.half_way_to(progress.deadline);
                 }
             }
+            let waits = self.until(overdue.filter(|_| progress.retries > 0 && wanted.is_none()));
             let event = tokio::select! {
                 biased;
                 ending = first.wait(waiter), if !over => match ending {
@@ -113,6 +127,10 @@ impl Route {
                 },
                 event = poll_fn(|cx| poll(&mut racers, cx)) => event,
                 Ok(()) = published.changed(), if wanted.is_some() => Event::Nothing,
+                () = waits => {
+                    wanted = Some(Wanted::Overdue);
+                    Event::Nothing
+                }
             };
             if let Event::Ended { mut attempt, at, by, began, hedge } = event {
                 over |= by.is_none();
@@ -169,8 +187,12 @@ impl Route {
         let mut body = Body::new();
         call.args.encode(call.service.codec, body.buffer()).ok()?;
         let hedge = want == Wanted::Hedge;
-        let paid =
-            if hedge { self.pay_hedge(progress) } else { self.pay_retry(Ended::Unknown, progress) };
+        let paid = match want {
+            Wanted::Hedge => self.pay_hedge(progress),
+            Wanted::Rescue => self.pay_retry(Ended::Unknown, progress),
+            // It may as well be the method that is slow: no debts are made for that.
+            Wanted::Overdue => self.pay_retry(Ended::Deadline, progress),
+        };
         if !paid {
             return None;
         }
@@ -187,6 +209,17 @@ impl Route {
         };
         let future = Box::pin(run(Arc::clone(&connection), ask, body, Arc::clone(&silent)));
         Some(Racer { connection, silent, hedge, began: progress.now, future })
+    }
+
+    /// Waits until then; for ever without a time.
+    async fn until(&self, at: Option<Time>) {
+        let Some(at) = at else { return std::future::pending().await };
+        let sleep = {
+            // The caller may be polled outside of every runtime.
+            let _runtime = self.shared.runtime.enter();
+            tokio::time::sleep_until(at.instant())
+        };
+        sleep.await;
     }
 
     /// Pays for a hedge, and counts it.

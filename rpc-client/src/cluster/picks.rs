@@ -1,6 +1,6 @@
 //! What calls choose from: an immutable list of endpoints and their connections.
 
-use super::Outlook;
+use super::{Outlook, Side};
 use crate::{
     balance::{Field, Load, Member, Query},
     connection::Connection,
@@ -124,6 +124,18 @@ impl Candidate {
         }
         let open = self.connections().filter(|c| takes(c, seen, &fits));
         open.min_by_key(|c| c.in_flight())
+    }
+
+    /// The number of its endpoint.
+    pub(super) fn number(&self) -> u64 {
+        self.standing.number
+    }
+
+    /// What the strategies see of it.
+    pub(super) fn side(&self) -> Side {
+        let Member { addr, weight, age } = self.member;
+        let full = self.connections().all(|c| c.is_full());
+        Side { number: self.number(), addr, weight, age, load: self.load(), full }
     }
 
     /// How busy it is.

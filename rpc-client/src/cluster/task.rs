@@ -13,8 +13,8 @@ use super::{
 use crate::{
     balance::Member,
     clock::now_ms,
-    endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Trust, combine},
-    pressure::Pressure,
+    endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Removal, Trust, combine},
+    pressure::Watchman,
     shared::Shared,
     standing::{OnChange, Phase},
 };
@@ -45,9 +45,6 @@ const WARMTH_REVIEW: Duration = Duration::from_secs(1);
 /// Endpoints that were given up of which people can still learn why.
 const REMEMBERED: usize = 16;
 
-/// People are told at most this often that a service is full.
-const NOTICE_EVERY: Duration = Duration::from_secs(10);
-
 /// Owns the endpoints of a service.
 pub(super) struct Task {
     cluster: Weak<Cluster>,
@@ -67,10 +64,8 @@ pub(super) struct Task {
     client: RandomState,
     past: Past,
     gone: VecDeque<Gone>,
-    /// Calls that found the line of waiting ones full, as far as that was noticed.
-    refused: u64,
-    /// When people were told last that everything is full.
-    noticed: Option<Instant>,
+    /// Decides when people are told that everything is full.
+    watchman: Watchman,
     /// When to look again, whatever happens.
     next: Option<Instant>,
     _over: DropGuard,
@@ -106,8 +101,7 @@ impl Task {
             client: RandomState::new(),
             past: Past::default(),
             gone: VecDeque::new(),
-            refused: 0,
-            noticed: None,
+            watchman: Watchman::new(shared.settings.pressure_window),
             next: None,
             _over: over.drop_guard(),
         }
@@ -145,7 +139,8 @@ impl Task {
                     endpoint.listed(instance, disabled.contains(addr), weights.get(addr).copied());
                 }
                 // An operator's word counts more than a connection that answers.
-                None => endpoint.vanished(now, *removals_are_final || disabled.contains(addr)),
+                None if disabled.contains(addr) => endpoint.vanished(now, Some(Removal::Disabled)),
+                None => endpoint.vanished(now, removals_are_final.then_some(Removal::Final)),
             }
         }
         self.order = if instances.len() <= defaults::MAX_DIALLED {
@@ -341,28 +336,20 @@ impl Task {
             probing: probing.into(),
             outlook,
         };
-        cluster.picks.store(Arc::new(picks));
+        let picks = Arc::new(picks);
+        cluster.picks.store(Arc::clone(&picks));
         let mut roster = lock(&cluster.roster);
         roster.view = self.view.clone();
+        roster.picks = picks;
         roster.endpoints = self.endpoints.values().cloned().collect();
         roster.gone = self.gone.iter().cloned().collect();
         drop(roster);
-        if full.since.is_some() || full.refused > self.refused {
-            self.refused = full.refused;
-            self.notice(&cluster.pressure(), now);
+        if let Some(report) = self.watchman.look(&full, now) {
+            self.shared.teller.tell(cluster.pressure(Some(&report)));
+            cluster.queue.forget_most();
         }
+        sooner(&mut self.next, self.watchman.next());
         self.publish.send_modify(|version| *version += 1);
-    }
-}
-
-impl Task {
-    /// Calls wait for room: the one place from which people are told.
-    fn notice(&mut self, pressure: &Pressure, now: Instant) {
-        let lately = |last: Instant| now.saturating_duration_since(last) < NOTICE_EVERY;
-        if !self.noticed.is_some_and(lately) {
-            self.noticed = Some(now);
-            tracing::warn!(service = %pressure.service, "every connection is full: {pressure}");
-        }
     }
 }
 

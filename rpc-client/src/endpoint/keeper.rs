@@ -20,6 +20,9 @@ const LATE: Duration = Duration::from_millis(100);
 /// Connections that break within this time do so for one reason.
 const TOGETHER: Duration = Duration::from_millis(100);
 
+/// The fault of an endpoint that answers no ping.
+const SILENT: &str = "it was connected and did not answer a ping";
+
 type Dialled = Result<Arc<Connection>, DialError>;
 
 pub(super) struct Keeper {
@@ -127,6 +130,7 @@ impl Keeper {
         self.leave(&mut known, now);
         let broken = self.take_out(&mut known, now, &mut next);
         let trouble = self.suspect(&known, broken > 0);
+        let what = if broken > 0 { Arc::clone(&known.failure) } else { Arc::from(SILENT) };
         shrink(&mut known, now);
         if let Some(pause) = known.pool.next() {
             sooner(&mut next, now + pause);
@@ -137,7 +141,7 @@ impl Keeper {
         let counted = |at: Instant| now.saturating_duration_since(at) < TOGETHER;
         if trouble && !self.troubled.is_some_and(counted) {
             self.troubled = Some(now);
-            self.standing.failed(Cause::Connection);
+            self.standing.failed(Cause::Connection, &what);
         }
         self.ask(&endpoint);
         Some(Step { dial, changed, next })
@@ -254,11 +258,13 @@ impl Keeper {
         let wanted = if answers { known.pool.wanted() } else { 1 };
         // What the registry does not list is not dialled, only kept.
         let may = known.vanished().is_none() && self.dialling.is_none() && !ending;
+        known.redial = None;
         if !may || open.count() >= wanted {
             return false;
         }
         if now < self.dial_at {
             sooner(next, self.dial_at);
+            known.redial = Some(self.dial_at);
             return false;
         }
         true

@@ -1,10 +1,7 @@
 //! What a person is told about an endpoint.
 
-use super::{Endpoint, EndpointState, Known, Listed};
-use crate::{
-    clock::now_ms,
-    standing::{Cause, Phase},
-};
+use super::{Endpoint, EndpointState, Listed, Reach, Removal, why};
+use crate::clock::now_ms;
 use rpc_core::{defaults, discovery::Instance, transport::lock};
 use serde::{Serialize, Serializer};
 use std::{fmt, net::SocketAddr, time::Duration};
@@ -36,6 +33,10 @@ pub struct EndpointReport {
     /// Its latency as the strategies see it, if it is known; in seconds when serialized.
     #[serde(serialize_with = "maybe_seconds")]
     pub latency: Option<Duration>,
+    /// How full it says it is, 0 to 1: running calls by limit. What was said fades within seconds.
+    pub load: f64,
+    /// The last thing that counted against it, since its process was first reached.
+    pub last_fault: Option<String>,
     /// Faults in a row that are on record; five eject it.
     pub faults_in_a_row: u32,
     /// Faults within the last 30 s, not counting the first.
@@ -55,12 +56,15 @@ pub(crate) struct Gone {
 impl EndpointReport {
     /// An instance that is listed and not dialled.
     pub(crate) fn idle(instance: &Instance, disabled: bool, why: &str) -> Self {
-        let (state, why) =
-            if disabled { (EndpointState::Disabled, DISABLED) } else { (EndpointState::Idle, why) };
+        let (state, why) = if disabled {
+            (EndpointState::Disabled, why::disabled(0))
+        } else {
+            (EndpointState::Idle, why.to_owned())
+        };
         Self {
             instance: instance.id.map(|id| id.to_string()),
             weight: instance.weight,
-            ..Self::bare(instance.addr, state, why.to_owned())
+            ..Self::bare(instance.addr, state, why)
         }
     }
 
@@ -81,15 +85,14 @@ impl EndpointReport {
             connections: 0,
             in_flight: 0,
             latency: None,
+            load: 0.0,
+            last_fault: None,
             faults_in_a_row: 0,
             recent_faults: 0,
             recent_results: 0,
         }
     }
 }
-
-const DISABLED: &str = "an operator has disabled it in the configuration of the service; running \
-                        calls end on it";
 
 impl Endpoint {
     /// What is known of it, for people.
@@ -99,17 +102,18 @@ impl Endpoint {
         let known = lock(&self.known);
         let (state, since) = known.state;
         let in_flight = known.connections.iter().map(|c| c.in_flight()).sum();
-        let nanos = self.standing.gauge.nanos();
-        let takes_calls = matches!(state, EndpointState::Serving | EndpointState::Probation);
+        let load = self.standing.gauge.load(in_flight);
+        let last = self.standing.last_fault();
         EndpointReport {
-            why: known.why(phase, in_flight, now),
+            why: known.why(phase, last.as_deref(), in_flight, now),
             lasting: now.saturating_duration_since(since),
-            eligible: takes_calls,
             instance: known.instance.id.map(|id| id.to_string()),
             weight: known.weight,
             connections: known.connections.iter().filter(|c| !c.is_ended()).count(),
             in_flight,
-            latency: (nanos > 0.0).then(|| Duration::from_secs_f64(nanos / 1e9)),
+            latency: load.known_latency(),
+            load: load.reported_share(),
+            last_fault: last.map(|last| last.to_string()),
             faults_in_a_row: in_a_row,
             recent_faults: faults,
             recent_results: results,
@@ -122,14 +126,17 @@ impl Endpoint {
         let known = lock(&self.known);
         let reach = known.reach(&known.glances());
         let why = match known.listed {
-            Listed::Missing { removed: true, .. } => {
+            Listed::Missing { removed: Some(Removal::Final), .. } => {
                 "the registry has taken it off its list for good".to_owned()
+            }
+            Listed::Missing { removed: Some(Removal::Disabled), .. } => {
+                "the registry no longer lists it, and an operator has disabled it".to_owned()
             }
             Listed::Missing { since, .. } => {
                 let missing = now.saturating_duration_since(since);
                 if missing >= defaults::PROBATION {
                     format!("the registry has not listed it for {}", span(missing))
-                } else if reach == super::Reach::Stranger {
+                } else if reach == Reach::Stranger {
                     "the registry no longer lists it, and another instance answers there".to_owned()
                 } else {
                     format!("the registry no longer lists it, and {}", known.failure(reach))
@@ -138,66 +145,6 @@ impl Endpoint {
             _ => "it is not needed".to_owned(),
         };
         Gone { addr: known.instance.addr, at: now, why }
-    }
-}
-
-impl Known {
-    fn why(&self, phase: Phase, in_flight: usize, now: Instant) -> String {
-        match self.state.0 {
-            EndpointState::Connecting => {
-                let reach = self.reach(&self.glances());
-                match (self.failure(reach), self.lost_before || self.reached) {
-                    (failure, true) => failure.to_string(),
-                    (failure, false) => format!("{failure}; it has not been reached yet"),
-                }
-            }
-            EndpointState::Serving => {
-                let share = if self.weight == 0 {
-                    ", but its weight is 0: weighted strategies leave it out"
-                } else {
-                    ""
-                };
-                format!("it takes calls{share}")
-            }
-            EndpointState::Silent => format!(
-                "connected, but it does not answer a ping; no new calls until it does, {in_flight} \
-                 wait for it"
-            ),
-            EndpointState::Probation => {
-                let missing =
-                    self.vanished().map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-                format!(
-                    "the registry has not listed it for {}, but it answers as the same instance; it \
-                     is given up in {}",
-                    span(missing),
-                    span(defaults::PROBATION.saturating_sub(missing))
-                )
-            }
-            EndpointState::Ejected => ejected(phase, now),
-            EndpointState::Leaving => {
-                format!("its provider has said that it leaves; {in_flight} calls still run on it")
-            }
-            EndpointState::Disabled => DISABLED.to_owned(),
-            EndpointState::Idle | EndpointState::Gone => String::new(),
-        }
-    }
-}
-
-fn ejected(phase: Phase, now: Instant) -> String {
-    match phase {
-        Phase::Ejected { why, until, .. } => {
-            let left = Duration::from_millis(until.saturating_sub(now_ms(now)));
-            let how = match why.cause {
-                Cause::Calls => "single calls try it",
-                Cause::Connection => "a ping tries it",
-            };
-            format!("{why}; it is out for another {}, then {how}", span(left))
-        }
-        Phase::Probing { why, good, .. } if why.cause == Cause::Calls => {
-            format!("{why}; single calls try it, {good} in a row went well")
-        }
-        Phase::Probing { why, .. } => format!("{why}; it has been asked whether it is back"),
-        Phase::Trusted | Phase::Tripped { .. } => "it is about to come back".to_owned(),
     }
 }
 
@@ -233,12 +180,22 @@ impl fmt::Display for EndpointReport {
             if let Some(latency) = self.latency {
                 write!(f, ", {latency:.1?}")?;
             }
+            if self.load > 0.0 {
+                write!(f, ", {:.0} % full", self.load * 100.0)?;
+            }
             write!(f, ", weight {}", self.weight)?;
             if self.faults_in_a_row > 0 {
                 write!(f, ", {} faults in a row", self.faults_in_a_row)?;
             }
             if self.recent_faults > 0 {
-                write!(f, ", {} faults of {} results", self.recent_faults, self.recent_results)?;
+                let Self { recent_faults: faults, recent_results: results, .. } = self;
+                write!(f, ", {faults} of the {results} results since the first fault were faults")?;
+            }
+            if let Some(last) = &self.last_fault
+                && self.state != EndpointState::Ejected
+                && self.faults_in_a_row + self.recent_faults > 0
+            {
+                write!(f, ", the last: {last}")?;
             }
             write!(f, ")")?;
         }

@@ -11,8 +11,6 @@ use std::{fmt, time::Duration};
 const PARTS: usize = 10;
 /// Results below which their share says nothing.
 const LEAST_RESULTS: u32 = 5;
-/// Good probes in a row after which an endpoint is trusted again.
-const GOOD_PROBES: u32 = 2;
 /// A call that cannot be made again elsewhere probes only when no other has come for this long.
 const PROBE_PATIENCE: u64 = 1_000;
 
@@ -71,6 +69,9 @@ impl Default for Record {
 }
 
 impl Record {
+    /// Good probes in a row after which an endpoint is trusted again.
+    pub(crate) const GOOD_PROBES: u32 = 2;
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase
     }
@@ -133,7 +134,7 @@ impl Record {
         let Phase::Probing { out: out @ Some(_), good, .. } = &mut self.phase else { return false };
         *out = None;
         *good += 1;
-        if *good < GOOD_PROBES {
+        if *good < Self::GOOD_PROBES {
             return true;
         }
         self.clear(now);

@@ -1,7 +1,7 @@
 //! What a client says of its endpoints, and that it acts on it.
 
 use crate::script::{Peer, Provider, Raw, RawClient};
-use rpc_client::{Client, EndpointReport, EndpointState as State};
+use rpc_client::{Balance, Client, EndpointReport, EndpointState as State};
 use rpc_core::{
     RpcError,
     discovery::{Instance, InstanceId, MemoryRegistry},
@@ -108,7 +108,9 @@ async fn of_two_providers_the_one_that_fails_is_left_out_and_comes_back_when_it_
     assert!((5..=6).contains(&failed), "{failed} calls failed before it was ejected");
     let ejected = until(&client, bad, State::Ejected).await;
     assert!(!ejected.eligible);
-    assert!(ejected.why.starts_with("calls to it failed 5 times in a row; it is out for another"));
+    let said = "calls to it failed 5 times in a row (the last time: unavailable: out of order); it \
+                is out for another ";
+    assert!(ejected.why.starts_with(said) && ejected.why.ends_with(", then single calls try it"));
     let before = sound.calls();
     for _ in 0..20 {
         proxy.put("b".into()).await.unwrap();
@@ -188,7 +190,21 @@ async fn an_operator_s_word_wins_over_probation_and_over_the_list() {
     registry.remove(SERVICE, addr);
     until(&client, addr, State::Probation).await;
     registry.disable(SERVICE, [addr]);
-    until(&client, addr, State::Gone).await;
+    let gone = until(&client, addr, State::Gone).await;
+    assert_eq!(gone.why, "the registry no longer lists it, and an operator has disabled it");
+}
+
+#[tokio::test]
+async fn a_registry_whose_removals_are_final_takes_an_endpoint_away_at_once() {
+    let registry = MemoryRegistry::new();
+    let (addr, _conduct) = provider().await;
+    registry.add(SERVICE, listed(addr));
+    let (client, _proxy) = client(&registry).await;
+    let serving = until(&client, addr, State::Serving).await;
+    assert_eq!((serving.why.as_str(), serving.eligible), ("it takes calls", true));
+    registry.remove(SERVICE, addr);
+    let gone = until(&client, addr, State::Gone).await;
+    assert_eq!(gone.why, "the registry has taken it off its list for good");
 }
 
 #[tokio::test]
@@ -201,13 +217,21 @@ async fn a_provider_that_says_nothing_is_silent_and_one_that_leaves_is_leaving()
     let call = tokio::spawn(async move { proxy.put("a".into()).await });
     let id = peer.expect(Kind::Request).await.id();
     let silent = until(&client, provider.addr, State::Silent).await;
-    assert!(silent.why.contains("does not answer a ping") && silent.why.contains("1 wait"));
+    assert!(silent.why.contains("does not answer a ping") && silent.why.contains("1 call waits"));
     assert_eq!((silent.in_flight, silent.eligible), (1, false));
+    registry.set_removals_are_final(false);
+    registry.remove(SERVICE, provider.addr);
+    let end = Instant::now() + crate::script::BOUND;
+    while !report(&client, provider.addr).unwrap().why.contains("the registry no longer lists it") {
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    registry.add(SERVICE, listed(provider.addr));
     peer.signal(Kind::Pong, 0).await;
     until(&client, provider.addr, State::Serving).await;
     peer.signal(Kind::Leaving, 0).await;
     let leaving = until(&client, provider.addr, State::Leaving).await;
-    assert_eq!(leaving.why, "its provider has said that it leaves; 1 calls still run on it");
+    assert_eq!(leaving.why, "its provider has said that it leaves; 1 call still runs on it");
     peer.reply(id, &"b").await;
     assert_eq!(call.await.unwrap().as_deref(), Ok("b"));
 }
@@ -229,13 +253,135 @@ async fn what_cannot_be_reached_says_why_and_another_instance_is_not_on_probatio
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let lost = report(&client, closed).unwrap();
-    assert!(lost.why.contains("refused") && lost.why.ends_with("not been reached yet"));
+    assert!(lost.why.contains("refused") && lost.why.contains("; it has not been reached yet"));
     let text = client.explain(SERVICE).to_string();
     assert!(text.starts_with("test.Raw: 1 of 2 endpoints take calls\nregistry: "), "{text}");
     assert!(text.contains(&format!("\n  {closed} connecting for ")), "{text}");
     registry.remove(SERVICE, provider.addr);
     let gone = until(&client, provider.addr, State::Gone).await;
     assert!(gone.why.contains("another instance answers there"), "{}", gone.why);
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_greet_takes_calls_for_want_of_others_and_says_so() {
+    let registry = MemoryRegistry::new();
+    let provider = Provider::bind().await;
+    registry.add(SERVICE, listed(provider.addr));
+    let (client, _proxy) = client(&registry).await;
+    let _mute = provider.accept().await;
+    let end = Instant::now() + crate::script::BOUND;
+    loop {
+        let mute = report(&client, provider.addr).unwrap();
+        assert_eq!(mute.state, State::Connecting);
+        if mute.eligible {
+            let says = "connected, but the provider has not greeted yet; calls are put on it all \
+                        the same, as no other endpoint takes them";
+            assert_eq!(mute.why, says);
+            break;
+        }
+        assert!(Instant::now() < end, "{mute}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // With another there are none for it, and after a second it is dialled anew.
+    let (good, _conduct) = self::provider().await;
+    registry.add(SERVICE, listed(good));
+    until(&client, good, State::Serving).await;
+    let mute = report(&client, provider.addr).unwrap();
+    assert!(!mute.eligible, "{mute}");
+    while !report(&client, provider.addr).unwrap().why.contains("does not greet") {
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_of_another_service_is_ejected_and_that_is_told() {
+    let registry = MemoryRegistry::new();
+    let (good, _conduct) = provider().await;
+    let other = Provider::bind().await;
+    registry.add(SERVICE, listed(good));
+    registry.add(SERVICE, listed(other.addr));
+    let addr = other.addr;
+    tokio::spawn(async move {
+        let mut peer = other.greet().await;
+        while let Some(frame) = peer.frame_or_end().await {
+            if frame.header.kind == Kind::Request {
+                peer.refuse(frame.id(), Reason::UnknownService).await;
+            }
+        }
+    });
+    let client =
+        Client::builder().registry(registry.clone()).balance(Balance::RoundRobin).build().await;
+    let client = client.unwrap();
+    let proxy: RawClient = client.get();
+    until(&client, good, State::Serving).await;
+    until(&client, addr, State::Serving).await;
+    while report(&client, addr).unwrap().state == State::Serving {
+        proxy.put("a".into()).await.unwrap();
+    }
+    let ejected = report(&client, addr).unwrap();
+    let said =
+        "calls to it failed 5 times in a row (the last time: unimplemented: says the script)";
+    assert!(ejected.why.starts_with(said), "{ejected}");
+    assert_eq!(ejected.last_fault.as_deref(), Some("unimplemented: says the script"));
+}
+
+#[tokio::test]
+async fn what_keeps_calls_from_an_endpoint_that_serves_is_told() {
+    let registry = MemoryRegistry::new();
+    let [(idle, _), (good, _), (other, _)] = [provider().await, provider().await, provider().await];
+    registry.add(SERVICE, Instance { weight: 0, ..listed(idle) });
+    registry.add(SERVICE, listed(good));
+    registry.add(SERVICE, Instance { id: InstanceId::from_u64(8), ..Instance::at(other) });
+    let (client, proxy) = client(&registry).await;
+    for addr in [idle, good, other] {
+        until(&client, addr, State::Serving).await;
+    }
+    let weightless = report(&client, idle).unwrap();
+    assert!(!weightless.eligible);
+    let says = "its weight is 0: it gets calls only when no other endpoint can take them";
+    assert_eq!(weightless.why, says);
+    let stranger = report(&client, other).unwrap();
+    assert!(stranger.eligible);
+    let says = "it takes calls; another instance answers here than the registry lists";
+    assert_eq!(stranger.why, says);
+    let text = client.explain(SERVICE).to_string();
+    assert!(text.starts_with("test.Raw: 2 of 3 endpoints take calls\n"), "{text}");
+    assert!(text.contains("\nstrategy: peak-ewma\n"), "{text}");
+    // Nobody else is there.
+    registry.disable(SERVICE, [good, other]);
+    until(&client, good, State::Disabled).await;
+    let only = report(&client, idle).unwrap();
+    assert!(only.eligible && only.why == "it takes calls", "{only}");
+    proxy.put("a".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_connections_break_is_ejected_and_tried_with_a_ping() {
+    let registry = MemoryRegistry::new();
+    let (good, _conduct) = provider().await;
+    let frail = Provider::bind().await;
+    registry.add(SERVICE, listed(good));
+    registry.add(SERVICE, listed(frail.addr));
+    let (client, _proxy) = client(&registry).await;
+    until(&client, good, State::Serving).await;
+    for _ in 0..4 {
+        let peer = frail.greet().await;
+        until(&client, frail.addr, State::Serving).await;
+        drop(peer);
+        until(&client, frail.addr, State::Connecting).await;
+        // Such as break together count once.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let peer = frail.greet().await;
+    until(&client, frail.addr, State::Serving).await;
+    drop(peer);
+    let _peer = frail.greet().await;
+    let ejected = until(&client, frail.addr, State::Ejected).await;
+    let said = "its connections broke or fell silent 5 times in a row (the last time: the provider \
+                closed the connection); it is out for another ";
+    assert!(ejected.why.starts_with(said), "{ejected}");
+    assert!(ejected.why.ends_with(", then a ping tries it"), "{ejected}");
 }
 
 #[cfg(target_os = "linux")]
@@ -254,7 +400,7 @@ async fn instances_beyond_the_subset_are_idle_and_an_unknown_service_is_named() 
     assert!(idle[0].why.contains("of 200 listed instances this client uses 12"), "{}", idle[0].why);
     let text = client.explain(SERVICE).to_string();
     assert!(text.ends_with("and 180 more idle ones"), "{text}");
-    assert_eq!(text.lines().count(), 3 + 12 + 8 + 1);
+    assert_eq!(text.lines().count(), 4 + 12 + 8 + 1);
     let unknown = client.explain("test.Other");
     assert!(unknown.known.is_none());
     let says = "test.Other: this client has no proxy of that service; it has proxies of test.Raw";

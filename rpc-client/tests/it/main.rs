@@ -11,4 +11,5 @@ mod large;
 mod moving;
 mod outbox;
 mod pool;
+mod pressure;
 mod script;

@@ -197,7 +197,7 @@ async fn wrong_numbers_of_connections_are_refused_with_the_range() {
         }
     };
     for (range, initial, says) in [
-        (0..=8, None, "`connections_min` is 0: write a number, 1 to 1024"),
+        (0..=8, None, "`connections_min` is 0: write a number, from 1 to 1024"),
         #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
         (5..=4, None, "`connections_min` is 5 and `connections_max` is 4"),
         (1..=2_000, None, "1024"),

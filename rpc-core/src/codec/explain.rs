@@ -8,13 +8,17 @@ use std::{any::type_name, borrow::Cow};
 /// A value that its `Serialize` or `MessagePack` refuses.
 #[cold]
 pub(super) fn encode<T: ?Sized>(error: &encode::Error) -> RpcError {
-    RpcError::internal(format!("cannot encode a {}: {error}", type_name::<T>()))
+    RpcError::internal(format!("cannot encode a value of type {}: {error}", type_name::<T>()))
 }
 
 /// Bytes that are not what the type asks for.
 #[cold]
 pub(super) fn decode<T>(error: &decode::Error) -> RpcError {
-    RpcError::internal(format!("cannot decode a {}: {}", type_name::<T>(), reason(error)))
+    RpcError::internal(format!(
+        "cannot decode a value of type {}: {}",
+        type_name::<T>(),
+        reason(error)
+    ))
 }
 
 /// `rmp-serde` speaks of markers and of I/O; there is none here.

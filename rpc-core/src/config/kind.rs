@@ -27,7 +27,7 @@ pub trait Kind {
     fn wanted(&self) -> String {
         match self.range() {
             range if range.is_empty() => self.name(),
-            range => format!("{}, {range}", self.name()),
+            range => format!("{}, from {range}", self.name()),
         }
     }
 }

@@ -33,7 +33,10 @@ pub fn load_with<C: Settings>(
                 let name = path.to_string_lossy();
                 file::entries::<C>(&text, &name, &mut config, &mut mistakes);
             }
-            Err(why) => mistakes.add(|| format!("{FILE}={}: {why}", path.display())),
+            Err(why) => mistakes.add(|| {
+                let path = path.display();
+                format!("{FILE}={path}: {why}: name a file that can be read, or unset {FILE}")
+            }),
         }
     }
     let mut entries = Vec::new();

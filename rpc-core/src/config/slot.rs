@@ -68,7 +68,10 @@ impl<K: Kind> Slot<K> for BTreeMap<String, K::Value> {
             Value::Text(text) => {
                 for entry in text.split(',') {
                     let Some((name, value)) = entry.split_once('=') else {
-                        return Err(format!("{:?} is not of the form name=value", short(entry)));
+                        return Err(format!(
+                            "{:?} is not of the form name=value: write name=value,name=value",
+                            short(entry)
+                        ));
                     };
                     let value = Value::Text(value.trim().to_owned());
                     let taken = take(kind, &value);

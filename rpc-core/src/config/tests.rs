@@ -109,10 +109,10 @@ fn all_mistakes_in_variables_are_told_at_once() {
     for words in [
         "the configuration has 6 mistakes:\n  - ",
         "client.timeout = \"2h\" (the variable RPC_TIMEOUT): write a duration, such as 200ms, 1s, 5m \
-         or 1h, 10ms to 1m\n",
-        "client.retries = \"many\" (the variable RPC_CLIENT_RETRIES): write a number, 0 to 9\n",
+         or 1h, from 10ms to 1m\n",
+        "client.retries = \"many\" (the variable RPC_CLIENT_RETRIES): write a number, from 0 to 9\n",
         "client.max_message = \"99999999999999999999GiB\"",
-        "1KiB to 1GiB\n",
+        "from 1KiB to 1GiB\n",
         "client.share = \"NaN\"",
         "client.balances = \"a=best\" (the variable RPC_BALANCES): its a is \"best\": write a \
          strategy\n",
@@ -172,7 +172,7 @@ fn it_is_deserialized_from_any_format() {
     let text = serde_json::from_str::<Config>(json).unwrap_err().to_string();
     assert!(text.contains("4 mistakes"), "{text}");
     assert!(text.contains("client.timeot is not known; did you mean `timeout`?"), "{text}");
-    assert!(text.contains("client.retries = -1: write a number, 0 to 9"), "{text}");
+    assert!(text.contains("client.retries = -1: write a number, from 0 to 9"), "{text}");
     assert!(text.contains("client.share = null: write"), "{text}");
     assert!(serde_json::from_str::<Config>("[]").unwrap_err().to_string().contains("no table"));
 }
@@ -262,7 +262,7 @@ mod file {
             "the configuration has 9 mistakes",
             "retries (line 1 of rpc.toml): write it below [client]",
             "client.timeot (line 3 of rpc.toml) is not known; did you mean `timeout`?",
-            "client.retries = 10 (line 4 of rpc.toml): write a number, 0 to 9",
+            "client.retries = 10 (line 4 of rpc.toml): write a number, from 0 to 9",
             "client.max_message = \"4MB\" (line 5 of rpc.toml): write bytes, such as 65536 or 4MiB",
             "client.labels = a table of 1 (line 6 of rpc.toml): its zone is 7: write a text",
             "client.only = a list of 1 (line 7 of rpc.toml): write a list of names",

@@ -42,6 +42,9 @@ impl FixedRegistry {
     /// The list is empty, or an entry has no host or no port from 1 to 65535.
     pub fn parse(hosts: &str) -> Result<Self, SetupError> {
         let list = hosts.strip_prefix("static://").unwrap_or(hosts);
+        if list.is_empty() {
+            return Err(malformed(list, list, "lists no address"));
+        }
         let mut addrs = BTreeSet::new();
         let mut names = BTreeSet::new();
         for entry in list.split(',') {
@@ -150,6 +153,7 @@ impl Resolver {
     async fn run(self) {
         let mut found: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
         let mut pause = RETRY_MIN;
+        let mut told = Vec::new();
         loop {
             let mut failures = Vec::new();
             // All at once: one that does not answer must not hide the others.
@@ -165,12 +169,20 @@ impl Resolver {
                 }
                 self.publish(&found, &failures);
             }
-            pause = if failures.is_empty() {
-                REFRESH
-            } else {
-                tracing::warn!(failures = failures.join("; "), "a static host is not resolved");
-                if pause == REFRESH { RETRY_MIN } else { (pause * 2).min(RETRY_MAX) }
+            // In the order in which they came, which is by chance.
+            failures.sort();
+            if failures != told && !failures.is_empty() {
+                tracing::warn!(
+                    failures = failures.join("; "),
+                    "hosts of the static list are not resolved; it is tried again and again"
+                );
+            }
+            pause = match (failures.is_empty(), pause) {
+                (true, _) => REFRESH,
+                (false, REFRESH) => RETRY_MIN,
+                (false, pause) => (pause * 2).min(RETRY_MAX),
             };
+            told = failures;
             time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         }
     }
@@ -260,7 +272,7 @@ mod tests {
     #[test]
     fn what_is_malformed_is_named() {
         for (list, why) in [
-            ("", "has no port"),
+            ("", "lists no address"),
             ("a", "has no port"),
             ("10.0.0.1:0", "no address that can be dialled"),
             ("0.0.0.0:9000", "no address that can be dialled"),

@@ -5,7 +5,9 @@
 
 mod state;
 
-use super::{Announcement, Instance, Register, Registered, RegistrationState, Subscription, Watch};
+use super::{
+    Announcement, Instance, Notice, Register, Registered, RegistrationState, Subscription, Watch,
+};
 use crate::future::BoxFuture;
 use dashmap::DashMap;
 use state::Shared;
@@ -69,6 +71,11 @@ impl MemoryRegistry {
         self.0.change(service, |known| known.weights = weights);
     }
 
+    /// What a client told operators last of `service`: that it was full, or no longer is.
+    pub fn notice(&self, service: &str) -> Option<Notice> {
+        self.0.notices.get(service).map(|notice| notice.clone())
+    }
+
     /// Leaves `addr` out of every list, as if its session had ended, though it stays announced.
     pub fn hide(&self, addr: SocketAddr) {
         self.0.set(|condition| {
@@ -107,6 +114,14 @@ impl Watch for MemoryRegistry {
         self.0.change(service, |known| view = Some(known.view.subscribe()));
         // The sender lives in the map for as long as the registry, so there is no task to end.
         Subscription::new(view.unwrap_or_else(|| unreachable!("`change` calls once")), None)
+    }
+
+    fn tell(&self, notice: Notice) -> BoxFuture<'static, Result<(), String>> {
+        let told = self.0.outage().map_or(Ok(()), Err);
+        if told.is_ok() {
+            self.0.notices.insert(notice.service.clone(), notice);
+        }
+        Box::pin(std::future::ready(told))
     }
 }
 

@@ -13,9 +13,9 @@ mod tests;
 
 use self::{content::Content, folder::Folder, save::Saver};
 use super::{
-    Announcement, Register, Registered, Registry, Source, Subscription, View, Watch, names,
+    Announcement, Notice, Register, Registered, Registry, Source, Subscription, View, Watch, names,
 };
-use crate::{SetupError, defaults, wire::fnv1a_64};
+use crate::{SetupError, defaults, future::BoxFuture, wire::fnv1a_64};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -96,6 +96,10 @@ impl Watch for SnapshotRegistry {
 
     fn identity(&self) -> Option<String> {
         self.inner.identity()
+    }
+
+    fn tell(&self, notice: Notice) -> BoxFuture<'static, Result<(), String>> {
+        self.inner.tell(notice)
     }
 }
 

@@ -1,11 +1,12 @@
 //! `zookeeper://h1:2181,h2:2181/root`: providers as ephemeral nodes in ZooKeeper.
 //!
 //! Servers announce themselves through a session of their own (`register`), clients follow all
-//! their services through another (`watch`, `follow`, `content`); both sessions replace themselves
-//! (`session`). `docs/zookeeper.md` has the layout and the state machines. This folder alone
+//! their services through another (`watch`, `follow`, `content`), through which they also leave word
+//! for operators (`events`); both sessions replace themselves (`session`). `docs/zookeeper.md` has the layout and the state machines. This folder alone
 //! names the `zookeeper-client` crate.
 
 mod content;
+mod events;
 mod follow;
 mod layout;
 mod register;
@@ -14,8 +15,8 @@ mod url;
 mod watch;
 
 use self::{session::Target, watch::Hub};
-use super::{Announcement, Register, Registered, Subscription, Watch};
-use crate::SetupError;
+use super::{Announcement, Notice, Register, Registered, Subscription, Watch};
+use crate::{SetupError, future::BoxFuture};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -87,6 +88,12 @@ impl Watch for ZookeeperRegistry {
         hosts.sort_unstable();
         hosts.dedup();
         Some(format!("zookeeper://{}{}", hosts.join(","), self.target.root))
+    }
+
+    /// Replaces the data of `/_events/<service>` under the root, unless another client did within
+    /// the window.
+    fn tell(&self, notice: Notice) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(events::tell(self.hub(), Arc::clone(&self.target), notice))
     }
 }
 

@@ -101,9 +101,12 @@ pub fn put_metadata<'a>(
             (u8::try_from(entry.key.len()), u16::try_from(entry.value.len()))
         else {
             out.truncate(start);
-            return Err(RpcError::invalid_argument(
-                "a metadata key is limited to 255 bytes and a value to 65,535; shorten it",
-            ));
+            return Err(RpcError::invalid_argument(format!(
+                "a metadata key has {} bytes and its value {}: keys are limited to 255 bytes, the \
+                 metadata of a call to {MAX_METADATA} in all; shorten them",
+                entry.key.len(),
+                entry.value.len()
+            )));
         };
         out.extend_from_slice(&[if entry.propagates { PROPAGATES } else { 0 }, key]);
         out.extend_from_slice(entry.key.as_bytes());
@@ -119,7 +122,8 @@ pub fn put_metadata<'a>(
         _ => {
             out.truncate(start);
             Err(RpcError::invalid_argument(format!(
-                "the metadata of a call is limited to {MAX_METADATA} bytes, this is {length}"
+                "the metadata of a call is limited to {MAX_METADATA} bytes, this is {length}; send \
+                 less, or send it as an argument"
             )))
         }
     }

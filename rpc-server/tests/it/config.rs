@@ -35,7 +35,7 @@ async fn mistakes_in_a_configuration_are_told_when_it_is_read_and_when_it_is_use
     let text = "[server]\nweight = 10001\nlimits = { \"a.B\" = \"lots\" }\ndrian = \"1s\"\n";
     let text = Config::parse(text, "rpc.toml").unwrap_err().to_string();
     for words in [
-        "server.weight = 10001 (line 2 of rpc.toml): write a number, 0 to 10000",
+        "server.weight = 10001 (line 2 of rpc.toml): write a number, from 0 to 10000",
         "its a.B is \"lots\": write a number of calls, `adaptive`",
         "server.drian (line 4 of rpc.toml) is not known; did you mean `drain`?",
     ] {

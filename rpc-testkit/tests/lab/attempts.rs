@@ -340,6 +340,35 @@ fn what_must_not_run_twice_or_was_asked_not_to_is_not_hedged() {
     });
 }
 
+/// One of two providers answers pings and no call any more, from one moment to the next.
+#[test]
+fn a_provider_that_lives_and_answers_no_call_costs_no_idempotent_call() {
+    for seed in 0..2 {
+        Lab::simulated(seed).run(async |mut lab: Lab| {
+            let mut paces = Vec::new();
+            for _ in 0..2 {
+                let served = Moods::new(&lab, None);
+                served.pace.ms.store(20, Ordering::Relaxed);
+                paces.push(Arc::clone(&served.pace));
+                lab.provider(move |server| server.collected(false).service(served.clone())).await;
+            }
+            let client = lab.client(|client| client).await;
+            let moody: MoodyClient = client.get();
+            let load = lab.load(1_000, move |turn| {
+                let moody = moody.clone();
+                async move { moody.hold(turn.key).await }
+            });
+            sleep(Duration::from_secs(3)).await;
+            paces[0].ms.store(3_600_000, Ordering::Relaxed);
+            sleep(Duration::from_secs(12)).await;
+            let calls = load.finish().await;
+            calls.none_failed();
+            let repeated = lab.tally().repeated();
+            assert!(repeated <= calls.0.len() / 4, "{repeated} ran twice");
+        });
+    }
+}
+
 /// One of three is slow by 300 ms for half a second in every five.
 #[test]
 fn hedges_stay_within_their_share_while_one_of_three_is_slow_at_times() {

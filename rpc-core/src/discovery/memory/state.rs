@@ -1,6 +1,6 @@
 //! What a registry in memory holds, and what those who follow it are shown.
 
-use crate::discovery::{Instance, Instances, RegistrationState, Source, View};
+use crate::discovery::{Instance, Instances, Notice, RegistrationState, Source, View};
 use dashmap::DashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +14,8 @@ use tokio::{sync::watch, time::Instant};
 pub(super) struct Shared {
     name: Box<str>,
     services: DashMap<String, Service>,
+    /// What was told last of each service.
+    pub(super) notices: DashMap<String, Notice>,
     condition: Mutex<Condition>,
     /// The state of every announcement: it depends on nothing but whether the registry answers.
     pub(super) registration: watch::Sender<RegistrationState>,
@@ -46,6 +48,7 @@ impl Shared {
         Self {
             name: name.into(),
             services: DashMap::new(),
+            notices: DashMap::new(),
             condition: Mutex::new(Condition {
                 outage: None,
                 hidden: BTreeSet::new(),
@@ -59,6 +62,11 @@ impl Shared {
     /// The lock order is condition, then service; neither is held across anything that waits.
     fn condition(&self) -> MutexGuard<'_, Condition> {
         self.condition.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it cannot be reached, while it cannot.
+    pub(super) fn outage(&self) -> Option<String> {
+        self.condition().outage.as_ref().map(|(reason, _)| reason.to_string())
     }
 
     /// The number of a new announcement.

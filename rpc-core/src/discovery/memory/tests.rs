@@ -67,6 +67,26 @@ async fn an_outage_keeps_the_list_and_delays_what_happens() {
 }
 
 #[tokio::test]
+async fn the_last_notice_of_a_service_is_kept() {
+    let registry = MemoryRegistry::new();
+    let notice = |over| Notice {
+        service: "a".into(),
+        client: "me".into(),
+        over,
+        window: std::time::Duration::from_mins(1),
+        json: "{}".into(),
+    };
+    assert_eq!(registry.notice("a"), None);
+    assert_eq!(registry.tell(notice(false)).await, Ok(()));
+    registry.set_unreachable("pulled out");
+    assert_eq!(registry.tell(notice(true)).await, Err("pulled out".to_owned()));
+    assert_eq!(registry.notice("a"), Some(notice(false)));
+    registry.set_reachable();
+    assert_eq!(registry.tell(notice(true)).await, Ok(()));
+    assert_eq!(registry.notice("a"), Some(notice(true)));
+}
+
+#[tokio::test]
 async fn a_script_can_hide_add_remove_and_disable() {
     let registry = MemoryRegistry::new();
     let _first = announce(&registry, 1);

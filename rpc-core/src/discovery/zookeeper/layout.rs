@@ -13,6 +13,8 @@ use std::{
 
 /// The directory of the operators' settings, under the root.
 pub(super) const CONFIG: &str = "_config";
+/// The directory of what clients tell operators, under the root.
+pub(super) const EVENTS: &str = "_events";
 /// Most bytes that a node may hold; beyond, it is ignored.
 pub(super) const MAX_DATA: usize = 16 * 1024;
 const MAX_WEIGHT: u32 = 10_000;
@@ -136,6 +138,20 @@ pub(super) fn decode_config(data: &[u8]) -> Result<(Orders, Vec<String>), String
     Ok((Orders { disabled: Arc::new(addrs), weights: Arc::new(weights) }, broken))
 }
 
+/// What clients have to know of what another one has written into `_events/<service>`.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct EventData {
+    /// Who wrote it.
+    pub(super) client: String,
+    /// Whether it said that the service is no longer full.
+    pub(super) over: bool,
+}
+
+/// What the node of an event says; `None` when it cannot be read.
+pub(super) fn decode_event(data: &[u8]) -> Option<EventData> {
+    serde_json::from_slice(data).ok().filter(|_| data.len() <= MAX_DATA)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +236,7 @@ mod tests {
             let _ = address(&name);
             let _ = decode(addr(), &data);
             let _ = decode_config(&data);
+            let _ = decode_event(&data);
         }
 
         #[test]

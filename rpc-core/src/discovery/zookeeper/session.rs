@@ -9,6 +9,7 @@ use crate::future::BoxFuture;
 use std::{
     fmt,
     future::poll_fn,
+    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
@@ -18,11 +19,16 @@ use std::{
     task::Poll,
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::lookup_host,
+    time::{sleep, timeout},
+};
 use zookeeper_client as zk;
 
 /// Time for one operation. Beyond, whether it was done is not known.
 const OPERATION: Duration = Duration::from_secs(5);
+/// Time for one look-up of a host name.
+const LOOKUP: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Pause after wrong credentials, which do not become right by trying.
@@ -214,7 +220,7 @@ pub(super) async fn connect(target: &Target, mut report: impl FnMut(String)) -> 
                 sleep(jitter(PAUSE_AUTH)).await;
                 continue;
             }
-            Ok(Ok(Err(zk::Error::NoHosts))) => "no server answers".to_owned(),
+            Ok(Ok(Err(zk::Error::NoHosts))) => silence(&target.hosts).await,
             Ok(Ok(Err(error))) => error.to_string(),
             Ok(Err(panic)) => panic,
             Err(_) => "no session within the time for one".to_owned(),
@@ -223,6 +229,17 @@ pub(super) async fn connect(target: &Target, mut report: impl FnMut(String)) -> 
         report(format!("{} cannot be reached: {why}", target.name()));
         backoff.pause().await;
     }
+}
+
+/// Why no server answers: to the client crate a name that does not resolve is the same.
+async fn silence(hosts: &[String]) -> String {
+    let names = hosts.iter().filter(|host| host.parse::<SocketAddr>().is_err());
+    for host in names {
+        if let Ok(Err(error)) = timeout(LOOKUP, lookup_host(host)).await {
+            return format!("no server answers, and {host} does not resolve: {error}");
+        }
+    }
+    "no server answers (does it run, and is the registry's URL right?)".to_owned()
 }
 
 /// What happened to a [`Link`].
@@ -367,6 +384,14 @@ mod tests {
         let error = supervised::<()>(broken).await.unwrap_err();
         assert_eq!(error, "the ZooKeeper client panicked: reply of 3 bytes");
         assert_eq!(supervised(async { 7 }).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_resolve_is_told() {
+        let text = silence(&["127.0.0.1:1".to_owned(), "no.such.host.invalid:1".to_owned()]).await;
+        assert!(text.contains("no.such.host.invalid:1 does not resolve"), "{text}");
+        let text = silence(&["127.0.0.1:1".to_owned(), "[::1]:1".to_owned()]).await;
+        assert!(text.contains("does it run"), "{text}");
     }
 
     #[test]

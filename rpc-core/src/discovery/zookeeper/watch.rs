@@ -7,8 +7,11 @@ use super::{
     session::{Backoff, Link, LinkEvent, Target, supervised},
 };
 use crate::discovery::{Source, Subscription, View, names};
-use std::sync::Arc;
-use tokio::{sync::watch, time::Instant};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The session of all subscriptions, and the operators' settings. It ends with the last of them.
@@ -35,6 +38,22 @@ impl Hub {
         Arc::new(Self { sessions: sessions_seen, settings: settings_seen, _end: end.drop_guard() })
     }
 
+    /// The session, once it is connected.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not by then.
+    pub(super) async fn connected(&self, limit: Duration) -> Result<Connection, String> {
+        let mut sessions = self.sessions.clone();
+        let up = timeout(limit, sessions.wait_for(|session| matches!(session, Session::Up(_))));
+        // What is waited for is dropped before it is looked at again.
+        drop(up.await);
+        match &*sessions.borrow() {
+            Session::Up(connection) => Ok(connection.clone()),
+            Session::Down(why) => Err(why.clone()),
+        }
+    }
+
     /// Whether its task lives; it does not when the runtime it was spawned on is gone.
     pub(super) fn is_running(&self) -> bool {
         self.sessions.has_changed().is_ok()
@@ -57,7 +76,16 @@ async fn keep_session_until_panic(target: &Arc<Target>, sessions: &watch::Sender
     let down = |reason: String| {
         sessions.send_replace(Session::Down(reason));
     };
-    let mut link = Link::connect(Arc::clone(target), down).await;
+    let mut told = String::new();
+    let first = |reason: String| {
+        // Said once for all services; what is lost later is said for each list.
+        if told != reason {
+            tracing::warn!(reason, "no provider can be looked up yet; it is tried again");
+            told.clone_from(&reason);
+        }
+        down(reason);
+    };
+    let mut link = Link::connect(Arc::clone(target), first).await;
     let mut backoff = Backoff::new();
     loop {
         let broken = CancellationToken::new();
