@@ -208,7 +208,7 @@ async fn an_id_may_be_used_again_once_the_last_piece_is_there() {
 async fn a_heavy_request_has_a_task_of_its_own_and_others_stay_with_the_reader() {
     let (server, _) = start_lab().await;
     let mut peer = RawPeer::connect(server.local_addr()).await;
-    let (light, heavy) = (args(&Data { data: &[] }), args(&Data { data: &[1; 200_000] }));
+    let (light, heavy) = (args(&Data { data: &[] }), args(&Data { data: &vec![1; 200_000] }));
     let mut ids = 1..;
     let mut small = async |peer: &mut RawPeer| {
         peer.send(request_with(ids.next().unwrap(), 0, head("task"), &light)).await;
