@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -22,7 +22,10 @@ pub(crate) struct Queue {
     /// Those whom no new call may overtake: they would take any endpoint.
     first_come: AtomicUsize,
     refused: AtomicU64,
-    /// Told when calls begin to wait, and when one is refused.
+    turned_away: AtomicU64,
+    /// Whether the next call that is refused or turned away is to be told.
+    alert: AtomicBool,
+    /// Told when calls begin to wait, and when one is refused or turned away.
     changed: Arc<Notify>,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct Waiting {
     pub(crate) admitted: u64,
     /// Calls that found the line full, ever.
     pub(crate) refused: u64,
+    /// Calls that failed because providers refused them as overloaded, ever.
+    pub(crate) turned_away: u64,
     /// The most that waited at once since [`Queue::forget_most`].
     pub(crate) most: usize,
 }
@@ -78,6 +83,8 @@ impl Queue {
             waiting: AtomicUsize::new(0),
             first_come: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            alert: AtomicBool::new(true),
             changed,
         })
     }
@@ -94,7 +101,8 @@ impl Queue {
 
     pub(crate) fn look(&self) -> Waiting {
         let line = lock(&self.line);
-        let refused = self.refused.load(Ordering::Relaxed);
+        let [refused, turned_away] =
+            [&self.refused, &self.turned_away].map(|count| count.load(Ordering::SeqCst));
         Waiting {
             now: line.places.len(),
             since: line.since,
@@ -102,6 +110,7 @@ impl Queue {
             joined: line.next,
             admitted: line.admitted,
             refused,
+            turned_away,
             most: line.most,
         }
     }
@@ -112,15 +121,42 @@ impl Queue {
         line.most = line.places.len();
     }
 
+    /// A call has failed because providers refused it as overloaded.
+    pub(crate) fn turned_away(&self) {
+        self.count(&self.turned_away);
+    }
+
+    /// Tells of the next call that is refused or turned away after `seen`. Without this it is
+    /// counted alone: there may be very many.
+    pub(crate) fn alert(&self, seen: &Waiting) {
+        self.alert.store(true, Ordering::SeqCst);
+        // Either this sees a call that came meanwhile, or that call sees the alert.
+        let now = self.look();
+        if (now.refused, now.turned_away) != (seen.refused, seen.turned_away) {
+            self.tell();
+        }
+    }
+
+    fn count(&self, count: &AtomicU64) {
+        count.fetch_add(1, Ordering::SeqCst);
+        if self.alert.load(Ordering::SeqCst) {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        if self.alert.swap(false, Ordering::SeqCst) {
+            self.changed.notify_one();
+        }
+    }
+
     /// Goes to the end of the line; `None` when it is as long as it may be. `any` says that the
     /// call would take any endpoint.
     pub(crate) fn join(self: &Arc<Self>, any: bool) -> Option<Place> {
         let mut line = lock(&self.line);
         if line.places.len() >= self.limit {
             drop(line);
-            if self.refused.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
-                self.changed.notify_one();
-            }
+            self.count(&self.refused);
             return None;
         }
         let number = line.next;
@@ -246,6 +282,30 @@ mod tests {
         assert!(queue.look().since.is_some());
         drop(places);
         assert!(queue.join(true).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_first_refusal_after_an_alert_is_told_and_none_is_missed() {
+        let changed = Arc::new(Notify::new());
+        let told = || async {
+            let brief = std::time::Duration::from_millis(1);
+            tokio::time::timeout(brief, changed.notified()).await.is_ok()
+        };
+        let queue = Queue::new(0, Arc::clone(&changed));
+        let seen = queue.look();
+        assert!(queue.join(true).is_none() && told().await);
+        queue.turned_away();
+        assert!(!told().await);
+        // Two came since it was looked at.
+        queue.alert(&seen);
+        assert!(told().await);
+        queue.alert(&queue.look());
+        assert!(!told().await);
+        queue.turned_away();
+        queue.turned_away();
+        assert!(told().await && !told().await);
+        let Waiting { refused, turned_away, .. } = queue.look();
+        assert_eq!((refused, turned_away), (1, 3));
     }
 
     #[test]

@@ -63,13 +63,13 @@ impl<'de> Args<'de> {
         let entries =
             rmp::decode::read_map_len(&mut rest).map_err(|_| malformed("they are not a map"))?;
         for position in 0..entries as usize {
-            let (name, after) = rmp::decode::read_str_from_slice(rest)
-                .map_err(|_| malformed("a name is not a string"))?;
+            let (index, after) = named(method, position, rest)?;
             let length = codec::skip(after).map_err(|e| malformed(e.message()))?;
             let (value, after) = after.split_at(length);
             rest = after;
-            let Some(index) = index_of(method, name, position) else { continue };
+            let Some(index) = index else { continue };
             if values.as_mut()[index].replace(value).is_some() {
+                let name = method.args[index].name;
                 return Err(RpcError::invalid_argument(format!(
                     "argument `{name}` was given twice"
                 )));
@@ -142,13 +142,26 @@ impl<'de> Values<'de> {
     }
 }
 
-/// Which argument has this name. A peer with the same contract sends them in order, so the one at
-/// the same position is tried first.
-fn index_of(method: &MethodMeta, name: &str, position: usize) -> Option<usize> {
-    if method.args.get(position).is_some_and(|arg| arg.name == name) {
-        return Some(position);
+/// Which argument of `method` is named at the beginning of `bytes`, if any, and what follows the
+/// name. A peer with the same contract sends them in order, so the one at the same position is tried
+/// first: its name need not be checked to be a string.
+#[inline]
+fn named<'de>(
+    method: &MethodMeta,
+    position: usize,
+    bytes: &'de [u8],
+) -> Result<(Option<usize>, &'de [u8]), RpcError> {
+    if let Some(arg) = method.args.get(position)
+        && let Some((head, rest)) = bytes.split_first()
+        && arg.name.len() < 32
+        && usize::from(*head) == 0xa0 | arg.name.len()
+        && let Some(after) = rest.strip_prefix(arg.name.as_bytes())
+    {
+        return Ok((Some(position), after));
     }
-    method.args.iter().position(|arg| arg.name == name)
+    let (name, after) =
+        rmp::decode::read_str_from_slice(bytes).map_err(|_| malformed("a name is not a string"))?;
+    Ok((method.args.iter().position(|arg| arg.name == name), after))
 }
 
 #[cold]

@@ -13,12 +13,14 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod value;
+mod variables;
 
 pub use kind::{Count, Flag, Kind, List, Named, Number, Path, Share, Size, Span, Text};
 pub use load::{load, load_with, parse};
 pub use mistakes::Mistakes;
 pub use slot::{Overlay, Slot};
 pub use value::Value;
+pub use variables::{CLIENT_KEYS, SERVER_KEYS};
 
 use crate::SetupError;
 use nearest::nearest;
@@ -175,7 +177,9 @@ macro_rules! settings {
             }
 
             /// Reads the file that `$RPC_CONFIG` names, if it is set, and then the `RPC_*`
-            /// variables, which hold over the file. See `docs/configuration.md`.
+            /// variables, which hold over the file. A variable whose name is nearly that of a
+            /// setting is told in the log, so that is to be set up before. See
+            /// `docs/configuration.md`.
             ///
             /// # Errors
             ///

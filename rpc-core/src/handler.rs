@@ -54,12 +54,13 @@ pub const fn codec(request: &Request) -> Codec {
     request.codec
 }
 
-/// Boxes the body of a handler, once. Its error is that of arguments that do not decode.
+/// Boxes the body of a handler, once.
+#[inline]
 pub fn handle<F>(body: F) -> HandlerFuture
 where
     F: Future<Output = Result<HandlerAnswer, RpcError>> + Send + 'static,
 {
-    Box::pin(async move { body.await.unwrap_or_else(HandlerAnswer::BadArguments) })
+    Box::pin(body)
 }
 
 /// The instance as a service, if it is an `S`.

@@ -66,8 +66,9 @@ pub struct ArgMeta {
     pub ty: &'static str,
 }
 
-/// A running handler; it ends with its answer.
-pub type HandlerFuture = BoxFuture<'static, HandlerAnswer>;
+/// A running handler; it ends with its answer, or with what is wrong with the arguments: then no
+/// user code ran.
+pub type HandlerFuture = BoxFuture<'static, Result<HandlerAnswer, RpcError>>;
 
 /// What became of a request that reached its handler.
 #[derive(Debug)]
@@ -78,8 +79,6 @@ pub enum HandlerAnswer {
     App(Body),
     /// The handler's own `RpcError`, or an answer that could not be encoded.
     Error(RpcError),
-    /// The arguments do not decode; no user code ran.
-    BadArguments(RpcError),
 }
 
 /// An instance together with the contract it serves.

@@ -22,6 +22,7 @@ use tokio::{
     task::yield_now,
     time::{Instant, Sleep, sleep},
 };
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How often a reader looks at what is slow, while there is something to look at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -115,6 +116,7 @@ struct Reader {
     begun: Option<Instant>,
     /// The next look at what is slow; made when there is something to look at.
     look: Option<Pin<Box<Sleep>>>,
+    stopped: Stopped,
 }
 
 /// What a reader waited for.
@@ -130,7 +132,8 @@ enum Event {
 impl Reader {
     fn new(peer: Arc<Peer>, buffer: ReadBuffer) -> Self {
         let inbound = Inbound::new(Arc::clone(&peer), Instant::now());
-        Self { peer, buffer, inbound, begun: None, look: None }
+        let stopped = Stopped::new(&peer.stop);
+        Self { peer, buffer, inbound, begun: None, look: None, stopped }
     }
 
     async fn run(mut self) -> Exit {
@@ -196,11 +199,11 @@ impl Reader {
         if self.look.is_none() && (self.begun.is_some() || self.inbound.is_receiving()) {
             self.look = Some(Box::pin(sleep(LOOK)));
         }
-        let Self { peer, buffer, look, inbound, .. } = self;
+        let Self { peer, buffer, look, inbound, stopped, .. } = self;
         let is_over = inbound.is_over();
         tokio::select! {
             biased;
-            () = peer.stop.cancelled() => Event::Stop,
+            () = stopped.wait(&peer.stop) => Event::Stop,
             read = peer.link.read_piece(buffer, inbound.room()) => Event::Read(matches!(read, Ok(1..))),
             () = due(look) => Event::Look,
             () = peer.tasks.wait(), if is_over => Event::Answered,
@@ -234,6 +237,33 @@ impl Reader {
             () = self.peer.stop.cancelled() => Exit::Stopped,
             () = self.peer.link.outbox().flushed() => Exit::Left,
         }
+    }
+}
+
+/// A task's wait for its stop. It stands in the line of those who are woken once, not anew for each
+/// read, which would cost as much as the read itself.
+struct Stopped {
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
+    in_line: bool,
+}
+
+impl Stopped {
+    fn new(stop: &CancellationToken) -> Self {
+        Self { wait: Box::pin(stop.clone().cancelled_owned()), in_line: false }
+    }
+
+    /// Waits until `stop` is cancelled. Always of one task, which is woken then.
+    async fn wait(&mut self, stop: &CancellationToken) {
+        poll_fn(|cx| {
+            if stop.is_cancelled() {
+                return Poll::Ready(());
+            }
+            if std::mem::replace(&mut self.in_line, true) {
+                return Poll::Pending;
+            }
+            self.wait.as_mut().poll(cx)
+        })
+        .await;
     }
 }
 

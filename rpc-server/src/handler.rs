@@ -2,7 +2,7 @@
 
 use crate::router::{Route, Router};
 use rpc_core::{
-    CallContext,
+    CallContext, RpcError,
     codec::Codec,
     service::{HandlerAnswer, HandlerFuture},
     transport::Body,
@@ -38,14 +38,15 @@ pub(crate) struct Ended {
 impl Ended {
     /// Whether the handler came to an end by itself.
     pub(crate) fn is_answer(&self) -> bool {
-        matches!(&self.how, How::Answered(answer) if !matches!(answer, HandlerAnswer::BadArguments(_)))
+        matches!(self.how, How::Answered(_))
     }
 }
 
-/// An answer, or the text of a panic.
+/// An answer, what is wrong with the arguments, or the text of a panic.
 #[derive(Debug)]
 pub(crate) enum How {
     Answered(HandlerAnswer),
+    BadArguments(RpcError),
     Panicked(String),
 }
 
@@ -81,7 +82,8 @@ impl Handler {
         }));
         let how = match result {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(answer)) => How::Answered(answer),
+            Ok(Poll::Ready(Ok(answer))) => How::Answered(answer),
+            Ok(Poll::Ready(Err(error))) => How::BadArguments(error),
             Err(panic) => {
                 drop_fenced(std::mem::replace(state, State::Ended));
                 How::Panicked(text(panic))

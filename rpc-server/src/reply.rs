@@ -64,6 +64,10 @@ impl Outgoing {
         let fault = if ended.fault { flag::FAULT } else { 0 };
         let answer = match ended.how {
             How::Answered(answer) => answer,
+            How::BadArguments(error) => {
+                let refusal = Refusal::new(Reason::BadArguments, error.message());
+                return Self::error(call.id, peer, refusal.of(call.route));
+            }
             How::Panicked(panic) => {
                 let (service, method) = names(call, peer);
                 tracing::error!(service, method, peer = %peer.addr, panic, "a handler panicked");
@@ -78,9 +82,6 @@ impl Outgoing {
             HandlerAnswer::Ok(body) => (Kind::Reply, 0, Content::Body(body)),
             HandlerAnswer::App(body) => (Kind::AppError, fault, Content::Body(body)),
             HandlerAnswer::Error(e) => (Kind::Error, fault, Content::Error(Reason::Handler, e)),
-            HandlerAnswer::BadArguments(e) => {
-                (Kind::Error, 0, Content::Error(Reason::BadArguments, e))
-            }
         };
         if let Content::Body(body) = &content {
             let limit = peer.link.credit().peer().max_message as usize;

@@ -1,8 +1,8 @@
 //! The settings of both sides: `docs/configuration.md`, the types and the builders agree, setting
 //! by setting. `BLESS=1` rewrites the tables of the document.
 
-use rpc_core::config::{Settings, rows};
-use std::{env, fs};
+use rpc_core::config::{CLIENT_KEYS, SERVER_KEYS, Settings, rows};
+use std::{env, fs, process::Command};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
 const HEAD: &str = "\
@@ -61,4 +61,39 @@ fn compare_setters<C: Settings>(builder: &str, not_in_a_file: &[&str]) {
         let has = setters.iter().any(|setter| field.key.starts_with(setter));
         assert!(has, "`{}` of the {} has no setter", field.key, C::SIDE);
     }
+}
+
+#[test]
+fn each_side_knows_the_keys_of_both() {
+    fn keys<C: Settings>() -> Vec<&'static str> {
+        C::fields().into_iter().map(|field| field.key).collect()
+    }
+    assert_eq!(keys::<rpc_client::Config>(), CLIENT_KEYS);
+    assert_eq!(keys::<rpc_server::Config>(), SERVER_KEYS);
+}
+
+/// Set in a process of this test that loads a configuration.
+const CHILD: &str = "SETTINGS_DOCUMENT_CHILD";
+
+#[test]
+fn a_misspelled_variable_is_told_in_the_log_and_one_of_the_other_side_is_not() {
+    if env::var_os(CHILD).is_some() {
+        tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+        let config = rpc_client::Config::load().unwrap();
+        assert_eq!((config.timeout, config.retries), (None, Some(1)));
+        return;
+    }
+    let name = "a_misspelled_variable_is_told_in_the_log_and_one_of_the_other_side_is_not";
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env_clear()
+        .envs([(CHILD, "1"), ("RPC_TIMEOTU", "1s"), ("RPC_DRAIN", "1m"), ("RPC_RETRIES", "1")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(child.stderr).unwrap();
+    assert!(child.status.success(), "{text}");
+    let told: Vec<_> = text.lines().filter(|line| line.contains("names no setting")).collect();
+    assert_eq!(told.len(), 1, "{text}");
+    let words = "the variable RPC_TIMEOTU names no setting; did you mean RPC_TIMEOUT?";
+    assert!(told[0].contains("WARN") && told[0].contains(words), "{text}");
 }

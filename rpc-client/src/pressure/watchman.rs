@@ -1,12 +1,14 @@
 //! When people are told that a service is full. Pure.
 //!
 //! ```text
-//! Quiet ─(a call waits, or is refused)─► Settling ─(1 s, and it is still so)─► Told
-//!   ▲                                       │                                   │ ▲
-//!   ├──────────────(it was a moment)────────┘                                   ├─┘ again, a window later
-//!   └───────────────────(a window in which no call waited: over)────────────────┘
+//! Quiet ─(a call waits, or fails)─► Settling ─(1 or 2 s, and it is still so)─► Told
+//!   ▲                                  │                                        │ ▲
+//!   ├──────────────(it was a moment)───┘                                        ├─┘ again, a window later
+//!   └───────────────────(a window in which no call came to wait: over)──────────┘
 //! ```
 //!
+//! A call that the line has no room for is told in any case. One that providers turn away is told if
+//! that goes on for two seconds: a limit that refuses a few for a moment does its work.
 //! Whatever happens, two reports of one service are a window apart.
 
 use super::Flow;
@@ -26,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) flow: Flow,
     /// Calls that were refused in that time.
     pub(crate) refused: u64,
+    /// Calls that providers turned away in that time.
+    pub(crate) turned_away: u64,
 }
 
 /// Looks at the line of waiting calls of one service.
@@ -45,6 +49,8 @@ enum State {
     Settling {
         until: Instant,
         trouble: Trouble,
+        /// Calls that providers had turned away a second ago; `None` in the first second.
+        turned_away: Option<u64>,
     },
     Told {
         /// When to report again.
@@ -67,11 +73,17 @@ struct Counts {
     joined: u64,
     admitted: u64,
     refused: u64,
+    turned_away: u64,
 }
 
 impl From<&Waiting> for Counts {
     fn from(line: &Waiting) -> Self {
-        Self { joined: line.joined, admitted: line.admitted, refused: line.refused }
+        Self {
+            joined: line.joined,
+            admitted: line.admitted,
+            refused: line.refused,
+            turned_away: line.turned_away,
+        }
     }
 }
 
@@ -93,32 +105,42 @@ impl Watchman {
     pub(crate) fn look(&mut self, line: &Waiting, now: Instant) -> Option<Report> {
         let before = self.seen.as_ref().map(Counts::from).unwrap_or_default();
         self.seen = Some(*line);
-        let refused = line.refused > before.refused;
+        let failed = line.refused > before.refused || line.turned_away > before.turned_away;
         match &mut self.state {
             State::Quiet => {
-                if line.now > 0 || refused {
+                if line.now > 0 || failed {
                     let began = line.since.unwrap_or(now);
                     let until = now + defaults::PRESSURE_AFTER;
                     let until = self.not_before.map_or(until, |earliest| earliest.max(until));
                     let trouble = Trouble { began, last: now, base: before };
-                    self.state = State::Settling { until, trouble };
+                    self.state = State::Settling { until, trouble, turned_away: None };
                 }
                 None
             }
-            State::Settling { until, trouble } => {
+            State::Settling { until, trouble, turned_away } => {
                 if now < *until {
                     return None;
                 }
                 let mut trouble = *trouble;
                 if line.now == 0 && line.refused == trouble.base.refused {
-                    self.state = State::Quiet;
-                    return None;
+                    match turned_away {
+                        Some(earlier) if line.turned_away > *earlier => {}
+                        None if line.turned_away > trouble.base.turned_away => {
+                            *turned_away = Some(line.turned_away);
+                            *until = now + defaults::PRESSURE_AFTER;
+                            return None;
+                        }
+                        _ => {
+                            self.state = State::Quiet;
+                            return None;
+                        }
+                    }
                 }
                 trouble.saw(line, true, now);
                 Some(self.report(trouble, line, now))
             }
             State::Told { next, trouble } => {
-                trouble.saw(line, refused, now);
+                trouble.saw(line, failed, now);
                 if now < *next {
                     return None;
                 }
@@ -131,9 +153,10 @@ impl Watchman {
     fn report(&mut self, trouble: Trouble, line: &Waiting, now: Instant) -> Report {
         let (base, counts) = (trouble.base, Counts::from(line));
         let refused = counts.refused - base.refused;
+        let turned_away = counts.turned_away - base.turned_away;
         let joined = counts.joined - base.joined;
         let told = matches!(self.state, State::Told { .. });
-        let over = told && line.now == 0 && joined == 0 && refused == 0;
+        let over = told && line.now == 0 && joined + refused + turned_away == 0;
         let next = now + self.window;
         if over {
             self.state = State::Quiet;
@@ -147,14 +170,15 @@ impl Watchman {
             lasting: end.saturating_duration_since(trouble.began),
             flow: Flow { came: joined + refused, admitted: counts.admitted - base.admitted },
             refused,
+            turned_away,
         }
     }
 }
 
 impl Trouble {
-    /// Remembers when calls waited last, or were refused.
-    fn saw(&mut self, line: &Waiting, refused: bool, now: Instant) {
-        if line.now > 0 || refused {
+    /// Remembers when calls waited last, or failed.
+    fn saw(&mut self, line: &Waiting, failed: bool, now: Instant) {
+        if line.now > 0 || failed {
             self.last = now;
         }
         self.last = line.ended.map_or(self.last, |ended| ended.max(self.last));
@@ -183,6 +207,7 @@ mod tests {
                 joined: 0,
                 admitted: 0,
                 refused: 0,
+                turned_away: 0,
                 most: 0,
             };
             Self { watchman: Watchman::new(WINDOW), line, zero: Instant::now() }
@@ -219,7 +244,7 @@ mod tests {
 
     fn report(over: bool, lasting: f64, came: u64, admitted: u64, refused: u64) -> Report {
         let lasting = Duration::from_secs_f64(lasting);
-        Report { over, lasting, flow: Flow { came, admitted }, refused }
+        Report { over, lasting, flow: Flow { came, admitted }, refused, turned_away: 0 }
     }
 
     #[test]
@@ -263,6 +288,27 @@ mod tests {
         assert_eq!(scene.look(1.0), None);
         assert_eq!(scene.look(2.0), Some(report(false, 1.0, 1, 0, 1)));
         assert_eq!(scene.look(62.0), Some(report(true, 1.0, 0, 0, 0)));
+    }
+
+    #[test]
+    fn calls_that_providers_turn_away_are_told_when_that_goes_on() {
+        let mut scene = Scene::new();
+        scene.look(0.0);
+        scene.line.turned_away = 5;
+        scene.look(1.0);
+        assert_eq!((scene.look(2.0), scene.next()), (None, Some(3.0)));
+        // None since: it was a moment.
+        assert_eq!((scene.look(3.0), scene.next()), (None, None));
+        scene.line.turned_away = 6;
+        scene.look(10.0);
+        scene.look(11.0);
+        scene.line.turned_away = 8;
+        let told = Report { turned_away: 3, ..report(false, 2.0, 0, 0, 0) };
+        assert_eq!(scene.look(12.0), Some(told));
+        scene.line.turned_away = 9;
+        let again = Report { turned_away: 1, ..report(false, 62.0, 0, 0, 0) };
+        assert_eq!(scene.look(72.0), Some(again));
+        assert_eq!(scene.look(132.0), Some(report(true, 62.0, 0, 0, 0)));
     }
 
     #[test]

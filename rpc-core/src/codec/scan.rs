@@ -86,8 +86,13 @@ fn walk(bytes: &[u8], levels: usize) -> Result<usize, Fault> {
             lacking = around[depth];
         }
         lacking -= 1;
-        let head = Head::read(bytes, at)?;
-        match head {
+        // Most values are scalars and short strings, whose first byte tells where they end.
+        let size = bytes.get(at).map_or(0, |marker| SIZES[usize::from(*marker)]);
+        if size > 0 && bytes.len() - at >= usize::from(size) {
+            at += usize::from(size);
+            continue;
+        }
+        match Head::read(bytes, at)? {
             Head::Whole { next } => at = next,
             Head::Holds { next, values } => {
                 if depth == levels {
@@ -102,7 +107,31 @@ fn walk(bytes: &[u8], levels: usize) -> Result<usize, Fault> {
     }
 }
 
-/// What the first bytes of a value say.
+/// By its first byte, the length of a value whose first byte tells it and that has no values in it;
+/// 0 for others.
+const SIZES: [u8; 256] = {
+    let mut sizes = [0; 256];
+    let mut marker: u8 = 0;
+    loop {
+        sizes[marker as usize] = match marker {
+            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => 1,
+            0xa0..=0xbf => 1 + (marker & 0x1f),
+            0xcc | 0xd0 => 2,
+            0xcd | 0xd1 => 3,
+            0xca | 0xce | 0xd2 => 5,
+            0xcb | 0xcf | 0xd3 => 9,
+            0xd4..=0xd8 => 2 + (1 << (marker - 0xd4)),
+            _ => 0,
+        };
+        if marker == u8::MAX {
+            break;
+        }
+        marker += 1;
+    }
+    sizes
+};
+
+/// What the first bytes of a value say, if the first alone does not.
 enum Head {
     /// A value without values in it, which ends before `next`.
     Whole { next: usize },
@@ -118,7 +147,6 @@ impl Head {
         };
         let from = At { bytes, at };
         match marker {
-            0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => Ok(Self::Whole { next: at + 1 }),
             0x80..=0x8f => from.holds(1, u64::from(marker & 0x0f), 2),
             0x90..=0x9f => from.holds(1, u64::from(marker & 0x0f), 1),
             0xa0..=0xbf => from.data(1, usize::from(marker & 0x1f), "a string"),
@@ -130,11 +158,6 @@ impl Head {
             0xc7 => from.data(3, from.length::<1>()?, "an extension"),
             0xc8 => from.data(4, from.length::<2>()?, "an extension"),
             0xc9 => from.data(6, from.length::<4>()?, "an extension"),
-            0xcc | 0xd0 => from.fixed(1),
-            0xcd | 0xd1 => from.fixed(2),
-            0xca | 0xce | 0xd2 => from.fixed(4),
-            0xcb | 0xcf | 0xd3 => from.fixed(8),
-            0xd4..=0xd8 => from.fixed(1 + (1 << (marker - 0xd4))),
             0xd9 => from.data(2, from.length::<1>()?, "a string"),
             0xda => from.data(3, from.length::<2>()?, "a string"),
             0xdb => from.data(5, from.length::<4>()?, "a string"),
@@ -142,6 +165,8 @@ impl Head {
             0xdd => from.holds(5, from.length::<4>()? as u64, 1),
             0xde => from.holds(3, from.length::<2>()? as u64, 2),
             0xdf => from.holds(5, from.length::<4>()? as u64, 2),
+            // One of `SIZES` that is cut short.
+            _ => Err(Fault::Truncated { at, length: bytes.len() }),
         }
     }
 }
@@ -160,16 +185,6 @@ impl At<'_> {
         match self.bytes[self.at + 1..].first_chunk::<N>() {
             Some(digits) => Ok(digits.iter().fold(0, |sum, &digit| sum << 8 | usize::from(digit))),
             None => Err(Fault::Truncated { at: self.at, length: self.bytes.len() }),
-        }
-    }
-
-    /// A value of this many bytes after the first.
-    #[inline]
-    fn fixed(self, length: usize) -> Result<Head, Fault> {
-        if length < self.bytes.len() - self.at {
-            Ok(Head::Whole { next: self.at + 1 + length })
-        } else {
-            Err(Fault::Truncated { at: self.at, length: self.bytes.len() })
         }
     }
 

@@ -1,19 +1,24 @@
 //! Where a configuration is found: in the file that `$RPC_CONFIG` names, and in variables.
 
-use super::{Entry, Mistakes, Settings, Value, read};
+use super::{
+    Entry, Mistakes, Settings, Value, read,
+    variables::{FILE, doubtful},
+};
 use crate::SetupError;
-use std::ffi::OsString;
+use std::{env, ffi::OsString};
 
-/// The variable that names the file.
-const FILE: &str = "RPC_CONFIG";
-
-/// Reads the file and the environment of the process.
+/// Reads the file and the environment of the process. A variable that is nearly a setting's is told
+/// in the log.
 ///
 /// # Errors
 ///
 /// All mistakes at once.
 pub fn load<C: Settings>() -> Result<C, SetupError> {
-    load_with(|name| std::env::var_os(name))
+    let names: Vec<_> = env::vars_os().map(|(name, _)| name).collect();
+    for doubt in doubtful(names.iter().map(OsString::as_os_str)) {
+        tracing::warn!("{doubt}");
+    }
+    load_with(|name| env::var_os(name))
 }
 
 /// The same with other variables.

@@ -5,6 +5,7 @@ use bytes::BufMut;
 use socket2::{SockRef, TcpKeepalive};
 use std::{
     fmt,
+    future::poll_fn,
     io::{self, IoSlice, Read},
     net::Shutdown,
     time::Duration,
@@ -85,7 +86,8 @@ impl Socket {
         Self(Kind::Other(Box::new(stream)))
     }
 
-    /// Waits until reading is worth a try.
+    /// Waits until reading is worth a try. For one task at a time: of several only the last to
+    /// wait is woken.
     ///
     /// # Errors
     ///
@@ -96,7 +98,8 @@ impl Socket {
     /// Cancel safe.
     pub async fn readable(&self) -> io::Result<()> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.readable().await,
+            // Cheaper than a wait that any number of tasks can share.
+            Kind::Tcp(stream) => poll_fn(|cx| stream.poll_read_ready(cx)).await,
             Kind::Other(stream) => stream.readable().await,
         }
     }

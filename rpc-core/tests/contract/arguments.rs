@@ -368,8 +368,8 @@ async fn raw<T: serde::de::DeserializeOwned>(
     let registration = all.iter().find(|r| r.meta().name == "test.Forms").unwrap();
     let instance = registration.make(&Provided::default()).await.unwrap();
     match serve(&registration.bind(instance).unwrap(), method, body).await {
-        HandlerAnswer::Ok(body) => rpc_core::codec::Codec::Named.decode(&body),
-        HandlerAnswer::BadArguments(error) => Err(error),
+        Ok(HandlerAnswer::Ok(body)) => rpc_core::codec::Codec::Named.decode(&body),
+        Err(error) => Err(error),
         other => panic!("{other:?}"),
     }
 }

@@ -98,7 +98,7 @@ async fn a_handler_runs_nothing_before_its_first_poll() {
     let body = || Body::copy_of(b"\x81\xa4what\xa1x");
     drop(service.call(0, body(), Codec::Named));
     assert_eq!(RAN.load(Ordering::SeqCst), 0);
-    service.call(0, body(), Codec::Named).await;
+    service.call(0, body(), Codec::Named).await.unwrap();
     assert_eq!(RAN.load(Ordering::SeqCst), 1);
 }
 

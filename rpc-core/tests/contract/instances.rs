@@ -147,7 +147,7 @@ async fn told<S: 'static>(provided: &Provided) -> Result<u32, String> {
     let instance = registration.make(provided).await.map_err(|e| e.to_string())?;
     let service = registration.bind(instance).unwrap();
     match crate::loopback::serve(&service, "tell", &[0x80]).await {
-        rpc_core::service::HandlerAnswer::Ok(body) => {
+        Ok(rpc_core::service::HandlerAnswer::Ok(body)) => {
             Ok(rpc_core::codec::Codec::Named.decode(&body).unwrap())
         }
         other => panic!("{other:?}"),

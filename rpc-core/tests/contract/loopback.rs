@@ -46,7 +46,7 @@ pub(crate) async fn serve(
     service: &Arc<dyn BoundService>,
     method: &str,
     body: &[u8],
-) -> HandlerAnswer {
+) -> Result<HandlerAnswer, RpcError> {
     let index = service.meta().methods.iter().position(|m| m.name == method).expect("a method");
     service.call(index, Body::copy_of(body), Codec::Named).await
 }
@@ -74,12 +74,12 @@ impl Invoke for Loopback {
             assert_eq!(meta.id, call.service.id);
             let method = meta.methods.iter().position(|m| m.id == call.method.id).expect("known");
             let answer = match self.service.call(method, body, codec).await {
-                HandlerAnswer::Ok(body) => Answer::Ok(body),
-                HandlerAnswer::App(body) => Answer::App(body),
-                HandlerAnswer::Error(e) => {
+                Ok(HandlerAnswer::Ok(body)) => Answer::Ok(body),
+                Ok(HandlerAnswer::App(body)) => Answer::App(body),
+                Ok(HandlerAnswer::Error(e)) => {
                     return Err(e.placed(Place { outcome: Some(Outcome::Ran), ..place }));
                 }
-                HandlerAnswer::BadArguments(e) => {
+                Err(e) => {
                     return Err(e.placed(Place { outcome: Some(Outcome::Refused), ..place }));
                 }
             };
