@@ -111,7 +111,12 @@ impl Stage {
         let addr = match act {
             Act::Kill(at) => self.kill(at).await,
             Act::Start(at, addr) => {
-                let (recipe, mut slot) = (self.recipe(at), self.slot(at).await);
+                let mut slot = self.slot(at).await;
+                // Of two that were to take one place the first has it.
+                if slot.as_mut().is_some_and(|running| running.process.is_running()) {
+                    return Ok(());
+                }
+                let recipe = self.recipe(at);
                 let bind = match (addr, &*slot) {
                     (Addr::Old, Some(dead)) => dead.addr.to_string(),
                     _ => "127.0.0.1:0".to_owned(),
