@@ -232,7 +232,7 @@ impl Standing {
             Phase::Trusted => (MARKED, false),
             Phase::Tripped { .. } | Phase::Ejected { .. } => (OUT, false),
             Phase::Probing { out, why, .. } => {
-                (PROBING, out.is_none() && why.cause == Cause::Calls)
+                (PROBING, out.is_none() && why.cause != Cause::Connection)
             }
         };
         self.mark.store(mark, Ordering::Relaxed);

@@ -29,6 +29,8 @@ pub(crate) enum Opinion {
     None,
     /// It counts against the endpoint.
     Fault,
+    /// It does not serve the service at all.
+    Wrong,
 }
 
 /// The last column of the table. `at_fault` is what the instance says of itself.
@@ -42,7 +44,8 @@ pub(crate) fn opinion(ended: Ended, at_fault: bool) -> Opinion {
         Ended::Answered(reason, code) => match (reason, code) {
             // Listed for a service that it does not serve, it would refuse its share for ever. A
             // method that is missing may be new, and the others are served.
-            (Reason::DeadlinePassed | Reason::UnknownService, _)
+            (Reason::UnknownService, _) => Opinion::Wrong,
+            (Reason::DeadlinePassed, _)
             | (Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted) => {
                 Opinion::Fault
             }
@@ -176,7 +179,6 @@ mod tests {
     fn what_the_endpoint_is_to_blame_for_counts_against_it() {
         let faults = [
             Ended::Deadline,
-            Ended::Answered(Reason::UnknownService, RpcCode::Unimplemented),
             Ended::Answered(Reason::Handler, RpcCode::Unavailable),
             Ended::Answered(Reason::Handler, RpcCode::ResourceExhausted),
         ];
@@ -185,6 +187,8 @@ mod tests {
             let opinion = opinion(ended, false);
             assert_eq!(opinion == Opinion::Fault, faults.contains(&ended), "{ended:?}");
             assert_eq!(opinion == Opinion::Good, good.contains(&ended), "{ended:?}");
+            let wrong = matches!(ended, Ended::Answered(Reason::UnknownService, _));
+            assert_eq!(opinion == Opinion::Wrong, wrong, "{ended:?}");
         }
         assert_eq!(opinion(Ended::Application, true), Opinion::Fault);
         assert_eq!(opinion(good[1], true), Opinion::Fault);

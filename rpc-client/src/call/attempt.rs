@@ -37,6 +37,7 @@ impl Attempt {
         match verdict::opinion(self.ended, self.at_fault) {
             Opinion::Good => connection.standing.succeeded(),
             Opinion::Fault => connection.standing.failed(Cause::Calls, &self.fault()),
+            Opinion::Wrong => connection.standing.failed(Cause::Service, &self.fault()),
             Opinion::None => {}
         }
     }

@@ -89,12 +89,12 @@ fn ejected(phase: Phase, last: Option<&str>, now: Instant) -> String {
         Phase::Ejected { why, until, .. } => {
             let left = Duration::from_millis(until.saturating_sub(now_ms(now)));
             let how = match why.cause {
-                Cause::Calls => "single calls try it",
+                Cause::Calls | Cause::Service => "single calls try it",
                 Cause::Connection => "a ping tries it",
             };
             format!("{why}{last}; it is out for another {}, then {how}", span(left))
         }
-        Phase::Probing { why, good, .. } if why.cause == Cause::Calls => {
+        Phase::Probing { why, good, .. } if why.cause != Cause::Connection => {
             let needed = Record::GOOD_PROBES;
             format!(
                 "{why}{last}; its time is over and single calls try it: {needed} in a row that go \

@@ -21,6 +21,9 @@ pub(crate) enum Cause {
     Connection,
     /// A call failed: only a call shows whether it is over.
     Calls,
+    /// It does not know the service at all, which needs no second time: only a call shows
+    /// whether that is over.
+    Service,
 }
 
 /// Why an endpoint is out of rotation.
@@ -93,7 +96,7 @@ impl Record {
             Phase::Trusted => {}
             // What was under way when it was taken out says nothing new.
             Phase::Tripped { .. } | Phase::Ejected { .. } => return false,
-            Phase::Probing { out: None, .. } if cause == Cause::Calls => return false,
+            Phase::Probing { out: None, .. } if cause != Cause::Connection => return false,
             Phase::Probing { .. } => {
                 self.in_a_row = self.in_a_row.saturating_add(1);
                 self.last_fault = now.max(1);
@@ -102,6 +105,10 @@ impl Record {
         }
         self.count(now, successes);
         self.in_a_row = self.in_a_row.saturating_add(1);
+        if cause == Cause::Service {
+            self.last_fault = now.max(1);
+            return self.trip(now, cause);
+        }
         if self.is_clean() {
             // The window begins with the first fault and does not count it: a fault that opens
             // its own window would make every share look worse than it is.
@@ -204,8 +211,8 @@ impl Record {
         let Phase::Probing { out: out @ None, since, why, .. } = &mut self.phase else {
             return false;
         };
-        let may =
-            why.cause == Cause::Calls && (again || now.saturating_sub(*since) >= PROBE_PATIENCE);
+        let may = why.cause != Cause::Connection
+            && (again || now.saturating_sub(*since) >= PROBE_PATIENCE);
         if may {
             *out = Some(now);
         }
@@ -269,6 +276,9 @@ impl fmt::Display for Why {
         let what = match self.cause {
             Cause::Connection => "its connections broke or fell silent",
             Cause::Calls => "calls to it failed",
+            Cause::Service => {
+                return f.write_str("it does not serve the service that it is listed for");
+            }
         };
         if self.in_a_row >= defaults::FAULTS_IN_A_ROW {
             write!(f, "{what} {} times in a row", self.in_a_row)

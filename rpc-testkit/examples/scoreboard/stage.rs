@@ -277,6 +277,8 @@ async fn leave(mut running: Running) -> Result<()> {
         return Ok(());
     }
     running.process.signal("TERM");
+    // One that is paused could not leave, and nobody else reaches it before it has.
+    running.process.signal("CONT");
     let ended = timeout(LIMIT, running.process.ended()).await;
     let status = ended.map_err(|_| "a provider does not leave")??;
     if !status.success() {
