@@ -27,8 +27,14 @@ trap 'exit 130' INT TERM
 export RPC_TEST_ZOOKEEPER=${RPC_TEST_ZOOKEEPER:-required}
 export RPC_TEST_REPORT=$temp/report
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
-# What a developer has set for the demos must not reach the tests.
-unset RPC_REGISTRY RPC_BIND RPC_ADVERTISE RPC_WEIGHT RPC_BALANCE RPC_LOG RUST_LOG
+# What a developer has set for programs must not reach the tests.
+for name in "${!RPC_@}"; do
+  case $name in
+  RPC_TEST_* | RPC_LAB_* | RPC_CHAOS_* | RPC_ZOOKEEPER_*) ;;
+  *) unset "$name" ;;
+  esac
+done
+unset RUST_LOG
 : >"$RPC_TEST_REPORT"
 : >"$temp/log"
 

@@ -95,8 +95,8 @@ impl ClientBuilder {
     }
 
     /// How long a new instance gets less than its share, so that it can fill its caches: from a
-    /// tenth of it when its connection is ready, in a line, to all of it. Default 10 s; zero turns
-    /// it off.
+    /// tenth of it when its connection is ready, in a line, to all of it. Default 10 s; up to
+    /// 24 h, zero turns it off.
     ///
     /// It is relative to the instance that has been there longest: when all are new, none is
     /// spared. An instance that is connected again is not new. No effect on `Random` and

@@ -83,7 +83,7 @@ impl Route {
                 Pick::Found(connection) if progress.place.is_none() => connection,
                 _ => match Box::pin(self.connection(&mut progress)).await {
                     Ok(connection) => connection,
-                    Err(e) => return Err(place(&call, &progress, e)),
+                    Err(e) => return Err(self.given_up(&call, &progress, e)),
                 },
             };
             let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
@@ -117,9 +117,17 @@ impl Route {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
-                _ => return Err(place(&call, &progress, error)),
+                _ => return Err(self.given_up(&call, &progress, error)),
             }
         }
+    }
+
+    /// The error of a call that is not tried any more.
+    fn given_up(&self, call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
+        if progress.overloaded {
+            self.cluster.queue.turned_away();
+        }
+        place(call, progress, error)
     }
 
     /// What a call has been through that is made now.
@@ -143,6 +151,7 @@ impl Route {
             tried: Vec::new(),
             place: None,
             last: None,
+            overloaded: false,
             trail: Trail::default(),
         }
     }

@@ -151,7 +151,7 @@ impl Cluster {
 
     /// How full it is; with a `report`, as people are told of it.
     pub(crate) fn pressure(&self, report: Option<&Report>) -> Pressure {
-        let Waiting { now, since, refused, most, .. } = self.queue.look();
+        let Waiting { now, since, refused, turned_away, most, .. } = self.queue.look();
         let picks = self.picks.load();
         let connections = || picks.ready.candidates.iter().flat_map(picks::Candidate::connections);
         let endpoints = picks.ready.candidates.len();
@@ -176,6 +176,7 @@ impl Cluster {
             most_waiting: most,
             max_waiting: self.queue.limit(),
             refused: report.map_or(refused, |report| report.refused),
+            turned_away: report.map_or(turned_away, |report| report.turned_away),
             lasting: match report {
                 Some(report) => report.lasting,
                 None => since.map_or(Duration::ZERO, |since| since.elapsed()),

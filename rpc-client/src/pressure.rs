@@ -28,7 +28,8 @@ use std::{fmt, time::Duration};
 /// How full the connections to all providers of a service are.
 ///
 /// It is what a program's hook, a webhook, a command and the node in the registry are told when
-/// calls wait, or are refused, because every connection is full; see
+/// calls wait, or are refused, because every connection is full, or fail because the providers
+/// refuse them as overloaded; see
 /// [`ClientBuilder::on_pressure`](crate::ClientBuilder::on_pressure). One service is told of at
 /// most once per window, first one second after calls began to wait, if they still do, and a last
 /// time with [`over`](Self::over). It is also a part of what
@@ -58,13 +59,16 @@ pub struct Pressure {
     /// Calls that were refused because too many waited: since people were told last; in an
     /// [`Explanation`](crate::Explanation) since the client began.
     pub refused: u64,
-    /// How long calls have been waiting, breaks shorter than a window included; when it is over,
+    /// Calls that failed because the providers that they were tried at refused them as overloaded: in
+    /// the same time.
+    pub turned_away: u64,
+    /// How long calls have been waiting, or were turned away, breaks shorter than a window included; when it is over,
     /// how long they were. In an [`Explanation`](crate::Explanation) without a break, and zero when
     /// none waits. In seconds when serialized.
     #[serde(serialize_with = "seconds")]
     pub lasting: Duration,
     /// How many more providers like those that there are the load would need at least, so that no
-    /// call waits. Zero when none waits. An estimate: where calls come faster than they
+    /// call waits. Zero when it is over. An estimate: where calls come faster than they
     /// find room, as many times more as they come faster; otherwise, and at most, as many as would
     /// hold what is in flight and what waits.
     pub more_providers: usize,
@@ -89,6 +93,9 @@ impl fmt::Display for Pressure {
         }
         if self.refused > 0 {
             write!(f, ", {} were refused because {} waited", self.refused, self.max_waiting)?;
+        }
+        if self.turned_away > 0 {
+            write!(f, ", {} failed because the providers are overloaded", self.turned_away)?;
         }
         match self.more_providers {
             0 => Ok(()),

@@ -3,12 +3,15 @@
 //! First come, first served: a call keeps its place until it is admitted, and new calls go behind
 //! those that wait. The line is bounded.
 
+#[cfg(test)]
+mod tests;
+
 use rpc_core::transport::lock;
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 use tokio::{sync::Notify, time::Instant};
@@ -22,7 +25,10 @@ pub(crate) struct Queue {
     /// Those whom no new call may overtake: they would take any endpoint.
     first_come: AtomicUsize,
     refused: AtomicU64,
-    /// Told when calls begin to wait, and when one is refused.
+    turned_away: AtomicU64,
+    /// Whether the next call that is refused or turned away is to be told.
+    alert: AtomicBool,
+    /// Told when calls begin to wait, and when one is refused or turned away.
     changed: Arc<Notify>,
 }
 
@@ -65,6 +71,8 @@ pub(crate) struct Waiting {
     pub(crate) admitted: u64,
     /// Calls that found the line full, ever.
     pub(crate) refused: u64,
+    /// Calls that failed because providers refused them as overloaded, ever.
+    pub(crate) turned_away: u64,
     /// The most that waited at once since [`Queue::forget_most`].
     pub(crate) most: usize,
 }
@@ -78,6 +86,8 @@ impl Queue {
             waiting: AtomicUsize::new(0),
             first_come: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            alert: AtomicBool::new(true),
             changed,
         })
     }
@@ -94,7 +104,8 @@ impl Queue {
 
     pub(crate) fn look(&self) -> Waiting {
         let line = lock(&self.line);
-        let refused = self.refused.load(Ordering::Relaxed);
+        let [refused, turned_away] =
+            [&self.refused, &self.turned_away].map(|count| count.load(Ordering::SeqCst));
         Waiting {
             now: line.places.len(),
             since: line.since,
@@ -102,6 +113,7 @@ impl Queue {
             joined: line.next,
             admitted: line.admitted,
             refused,
+            turned_away,
             most: line.most,
         }
     }
@@ -112,15 +124,42 @@ impl Queue {
         line.most = line.places.len();
     }
 
+    /// A call has failed because providers refused it as overloaded.
+    pub(crate) fn turned_away(&self) {
+        self.count(&self.turned_away);
+    }
+
+    /// Tells of the next call that is refused or turned away after `seen`. Without this it is
+    /// counted alone: there may be very many.
+    pub(crate) fn alert(&self, seen: &Waiting) {
+        self.alert.store(true, Ordering::SeqCst);
+        // Either this sees a call that came meanwhile, or that call sees the alert.
+        let now = self.look();
+        if (now.refused, now.turned_away) != (seen.refused, seen.turned_away) {
+            self.tell();
+        }
+    }
+
+    fn count(&self, count: &AtomicU64) {
+        count.fetch_add(1, Ordering::SeqCst);
+        if self.alert.load(Ordering::SeqCst) {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        if self.alert.swap(false, Ordering::SeqCst) {
+            self.changed.notify_one();
+        }
+    }
+
     /// Goes to the end of the line; `None` when it is as long as it may be. `any` says that the
     /// call would take any endpoint.
     pub(crate) fn join(self: &Arc<Self>, any: bool) -> Option<Place> {
         let mut line = lock(&self.line);
         if line.places.len() >= self.limit {
             drop(line);
-            if self.refused.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
-                self.changed.notify_one();
-            }
+            self.count(&self.refused);
             return None;
         }
         let number = line.next;
@@ -202,73 +241,5 @@ impl Drop for Place {
         }
         // It may have been called and not used the room, or there may be more than it needed.
         self.queue.call(0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(limit: usize) -> Arc<Queue> {
-        Queue::new(limit, Arc::default())
-    }
-
-    fn is_called(place: &Place) -> bool {
-        let mut called = std::pin::pin!(place.called());
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        called.as_mut().poll(&mut cx).is_ready()
-    }
-
-    #[test]
-    fn the_first_is_called_first_and_who_leaves_calls_the_next() {
-        let queue = queue(3);
-        let [a, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
-        assert!(a.is_next() && !b.is_next() && queue.is_busy());
-        queue.freed();
-        queue.freed();
-        assert!(!is_called(&b) && is_called(&a));
-        drop(a);
-        assert!(is_called(&b), "the second place is not lost");
-        b.pass_on();
-        assert!(!is_called(&b) && is_called(&c));
-        drop((b, c));
-        assert!(!queue.is_busy());
-        let Waiting { now, since, refused, .. } = queue.look();
-        assert_eq!((now, since, refused), (0, None, 0));
-    }
-
-    #[test]
-    fn the_line_is_bounded_and_says_how_many_it_refused() {
-        let queue = queue(2);
-        let places = [queue.join(true).unwrap(), queue.join(false).unwrap()];
-        assert!(queue.join(true).is_none());
-        assert_eq!(queue.look().refused, 1);
-        assert!(queue.look().since.is_some());
-        drop(places);
-        assert!(queue.join(true).is_some());
-    }
-
-    #[test]
-    fn it_counts_who_came_who_had_a_turn_and_how_many_waited_at_once() {
-        let queue = queue(2);
-        let [a, b] = [(); 2].map(|()| queue.join(true).unwrap());
-        assert!(queue.join(true).is_none());
-        a.admitted();
-        drop(b);
-        let Waiting { now, ended, joined, admitted, refused, most, .. } = queue.look();
-        assert_eq!((now, joined, admitted, refused, most), (0, 2, 1, 1, 2));
-        assert!(ended.is_some());
-        queue.forget_most();
-        let _c = queue.join(true).unwrap();
-        assert_eq!(queue.look().most, 1);
-    }
-
-    #[test]
-    fn new_calls_overtake_only_those_that_cannot_go_anywhere() {
-        let queue = queue(2);
-        let _picky = queue.join(false).unwrap();
-        assert!(!queue.is_busy());
-        let any = queue.join(true).unwrap();
-        assert!(queue.is_busy() && any.is_next());
     }
 }

@@ -20,8 +20,9 @@ use tokio::{task::JoinHandle, time::Instant};
 /// The call that the running handler serves.
 ///
 /// Deadline, trace and the metadata marked to propagate flow into the calls that the handler
-/// makes, without an argument anywhere; calls made for a retried request are not retried again. A generated client reads the context when a method is
-/// called, not when its future is first polled. Use [`spawn`] to keep it across a spawned task.
+/// makes, without an argument anywhere; calls made for a retried request are not retried again. A
+/// generated client reads the context when a method is called, not when its future is first
+/// polled. Use [`spawn`] to keep it across a spawned task.
 #[derive(Debug, Clone, Default)]
 pub struct CallContext(Option<Arc<Known>>);
 
@@ -44,17 +45,17 @@ impl CallContext {
         CURRENT.with_borrow(|c| c.clone().unwrap_or_default())
     }
 
-    /// The address that the request came from.
+    /// The address that the request came from; `None` outside of handlers.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.0.as_ref()?.peer
     }
 
-    /// What is left of the time for this call; zero when it has passed.
+    /// What is left of the time for this call; zero when it has passed, `None` outside of handlers.
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline().map(|d| d.saturating_duration_since(Instant::now()))
     }
 
-    /// The value of a metadata key, whether it propagates or not.
+    /// The value of a metadata key, whether it propagates or not; `None` if the caller sent none.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.entries().iter().find(|m| m.key == key).map(|m| m.value.as_str())
     }

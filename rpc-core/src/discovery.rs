@@ -57,7 +57,7 @@ pub trait Register: Send + Sync + 'static {
 /// Follows the instances of a service.
 pub trait Watch: Send + Sync + 'static {
     /// Starts following a service (`name` or `name@version`). Returns at once; the view begins
-    /// with [`Source::Connecting`]. Called within a tokio runtime.
+    /// with [`Source::Connecting`] if it is not known yet. Called within a tokio runtime.
     fn watch(&self, service: &str) -> Subscription;
 
     /// What tells this registry from every other, the same in each process that uses it: for
@@ -100,7 +100,8 @@ pub trait Registered: Send + Sync {
     fn state(&self) -> watch::Receiver<RegistrationState>;
 
     /// Withdraws the instance from every service. Returns when it is withdrawn, or after a bounded
-    /// time when the registry cannot be reached: at most 500 ms for that, 2 s in all.
+    /// time when the registry cannot be reached: at most 500 ms for that, 2 s in all. Given up
+    /// half-way, it goes on without being waited for.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 

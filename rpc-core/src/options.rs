@@ -29,7 +29,7 @@ pub struct CallSettings {
 pub struct MetadataEntry {
     /// At most 255 bytes.
     pub key: String,
-    /// At most 65,535 bytes.
+    /// As long as all metadata of the call is within 16,384 bytes.
     pub value: String,
     /// Whether calls that the handler makes carry it too.
     pub propagates: bool,
@@ -44,7 +44,7 @@ impl CallOptions {
     /// How long the call may take, all attempts together.
     ///
     /// It is always capped by what is left of the caller's own deadline. A timeout of zero makes
-    /// the call fail with `DeadlineExceeded` and `NotSent`.
+    /// the call fail with `DeadlineExceeded` and `NotSent`; one of more than 49 days is cut to that.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = Some(timeout);
         self
@@ -77,12 +77,17 @@ impl CallOptions {
         self
     }
 
-    /// Metadata for the called handler alone.
+    /// Metadata for the called handler alone. A later value of the same key replaces the earlier.
+    ///
+    /// A key has at most 255 bytes, and all metadata of a call at most 16,384, with four bytes for
+    /// each entry and what the calling handler passes on; a call with more fails with
+    /// `InvalidArgument` and `NotSent`.
     pub fn metadata(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.entry(MetadataEntry { key: key.into(), value: value.into(), propagates: false })
     }
 
-    /// Metadata for the called handler and for every call that it makes in turn.
+    /// Metadata for the called handler and for every call that it makes in turn, within the limits
+    /// of [`metadata`](Self::metadata).
     pub fn propagate(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.entry(MetadataEntry { key: key.into(), value: value.into(), propagates: true })
     }

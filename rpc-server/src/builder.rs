@@ -91,7 +91,8 @@ impl ServerBuilder {
     /// `init` or `Default`. It replaces collected impls of the same service and version by other
     /// types.
     ///
-    /// The type must be the one of the impl: an `Arc<T>` does not match `T`.
+    /// The type must be the one of the impl: an `Arc<T>` does not match `T`. A value of a type
+    /// without such an impl, and two values of one type, are errors when the server is started.
     pub fn service<T: Send + Sync + 'static>(mut self, service: T) -> Self {
         self.selection.service(service);
         self
@@ -104,7 +105,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves these services alone: `name` for all versions, or `name@version`. Default: all.
+    /// Serves these services alone: `name` for all versions, or `name@version`; further calls add
+    /// to them. Default: all. A name that nothing serves is an error when the server is started.
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.set.only.get_or_insert_default().extend(names.into_iter().map(Into::into));
         self
@@ -116,7 +118,9 @@ impl ServerBuilder {
         self
     }
 
-    /// A label of this instance: `region` and `zone` guide clients, others are for people.
+    /// A label of this instance, such as `region` or `zone`. Labels are in the registry, for people
+    /// and for programs that read it; the framework's own clients do not heed them. A later value
+    /// of the same key replaces the earlier. Default: none.
     pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.set.labels.insert(key.into(), value.into());
         self
@@ -136,14 +140,14 @@ impl ServerBuilder {
         self
     }
 
-    /// How long a leaving server goes on serving after it told everybody. Default 1 s.
+    /// How long a leaving server goes on serving after it told everybody. Default 1 s; up to 24 h.
     pub fn notice(mut self, notice: Duration) -> Self {
         self.set.notice = Some(notice);
         self
     }
 
     /// How long a leaving server waits for running calls, and for its clients to leave. Those
-    /// that are not done then are stopped. Default 30 s.
+    /// that are not done then are stopped. Default 30 s; up to 24 h.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.set.drain = Some(drain);
         self
@@ -157,14 +161,14 @@ impl ServerBuilder {
     }
 
     /// Most calls in flight on one connection; more are refused with `ResourceExhausted` at once.
-    /// Default 16,384.
+    /// Default 16,384; at least 1.
     pub fn max_in_flight_per_connection(mut self, calls: u32) -> Self {
         self.set.max_in_flight_per_connection = Some(calls);
         self
     }
 
     /// Most calls in flight in all; more are refused with `ResourceExhausted` at once. Default
-    /// 131,072.
+    /// 131,072; at least 1.
     pub fn max_in_flight(mut self, calls: u32) -> Self {
         self.set.max_in_flight = Some(calls);
         self
@@ -199,20 +203,21 @@ impl ServerBuilder {
     }
 
     /// Most bytes of request and reply bodies held for one connection; more are refused with
-    /// `ResourceExhausted` at once. Default 256 MiB.
+    /// `ResourceExhausted` at once. Default 256 MiB; 1 byte to 1 TiB.
     pub fn max_held_per_connection(mut self, bytes: usize) -> Self {
         self.set.max_held_per_connection = Some(bytes);
         self
     }
 
-    /// Most bytes of request and reply bodies held in all. Default 1 GiB.
+    /// Most bytes of request and reply bodies held in all; more are refused with
+    /// `ResourceExhausted` at once. Default 1 GiB; 1 byte to 1 TiB.
     pub fn max_held(mut self, bytes: usize) -> Self {
         self.set.max_held = Some(bytes);
         self
     }
 
     /// Bytes of one large request, and of all of a connection, that clients may have on their way.
-    /// At least 64 KiB and 256 KiB; default 256 KiB and 4 MiB. Less saves memory, more is needed
+    /// At least 64 KiB and 256 KiB, at most 1 GiB; default 256 KiB and 4 MiB. Less saves memory, more is needed
     /// where bandwidth times delay is larger.
     pub fn credit(mut self, per_body: u32, per_connection: u32) -> Self {
         self.set.credit_per_body = Some(per_body);
@@ -251,6 +256,10 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// As [`start`](Self::start), or signals that cannot be listened for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, the server is stopped without drain.
     pub async fn run(self) -> Result<(), SetupError> {
         let mut signals = Signals::new().map_err(|error| {
             SetupError::new(format!("cannot listen for signals, use start() instead: {error}"))
@@ -270,6 +279,10 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half-way, the server is stopped without drain.
     pub async fn run_until(self, until: impl Future) -> Result<(), SetupError> {
         let server = self.start().await?;
         until.await;

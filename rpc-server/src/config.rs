@@ -51,7 +51,8 @@ rpc_core::settings! {
         pub advertise: Option<String> = ADDRESS;
         /// Serves these services alone: `name` for all versions, or `name@version`.
         pub only: Option<Vec<String>> = List("services");
-        /// Labels of this instance: `region` and `zone` guide clients, others are for people.
+        /// Labels of this instance, such as `region` or `zone`, for people and programs that read
+        /// the registry.
         pub labels: BTreeMap<String, String> = Text("a text");
         /// This instance's share of the calls under strategies that heed weights.
         pub weight: Option<u32> = Count(0..=MAX_WEIGHT), defaults::WEIGHT;

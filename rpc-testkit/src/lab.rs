@@ -55,13 +55,14 @@
 //! // Lab::real("half_of_the_nodes_gone").run(half_of_the_nodes_gone);
 //! ```
 
+mod liar;
 mod real;
 mod script;
 mod simulated;
 mod tally;
 mod thread;
 
-pub use script::{Event, Script};
+pub use script::{Event, Lie, Script};
 pub use tally::Tally;
 
 use crate::{
@@ -182,6 +183,14 @@ impl Lab {
         match &self.kind {
             Kind::Simulated(lab) => lab.addr(provider),
             Kind::Real(lab) => lab.addr(provider),
+        }
+    }
+
+    /// The addresses that [`Event::Listed`] has put on the list, the first first.
+    pub fn lies(&self) -> Vec<SocketAddr> {
+        match &self.kind {
+            Kind::Simulated(lab) => lab.lies().to_vec(),
+            Kind::Real(lab) => lab.lies().to_vec(),
         }
     }
 

@@ -10,6 +10,7 @@ mod host;
 mod net;
 mod path;
 mod pipe;
+mod records;
 mod registry;
 mod session;
 mod socket;

@@ -9,6 +9,9 @@
     reason = "a test fails by panicking, and this one is run for what it prints"
 )]
 
+mod nodes;
+
+use nodes::PERSISTENT;
 use rpc_core::discovery::{
     Announcement, Instance, InstanceId, Register, Registered, Source, Subscription, Watch,
     zookeeper::ZookeeperRegistry,
@@ -24,7 +27,6 @@ use tokio::{
     runtime::Runtime,
     time::{Instant, sleep},
 };
-use zookeeper_client as zk;
 
 const SESSION: Duration = Duration::from_secs(2);
 const SERVICE: &str = "chaos.Service";
@@ -232,16 +234,15 @@ async fn one_server_in_trouble() {
 #[ignore = "takes a while"]
 async fn ten_thousand_instances_and_a_restart() {
     let Some(zookeeper) = zookeeper::begin("zookeeper_chaos::many").await else { return };
-    let admin = zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap();
-    let persistent = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
-    admin.mkdir(&format!("/rpc/{SERVICE}"), &persistent).await.unwrap();
+    let admin = nodes::admin(&zookeeper).await;
+    admin.mkdir(&format!("/rpc/{SERVICE}"), &PERSISTENT).await.unwrap();
     let name = |number: u32| {
         let [_, _, high, low] = number.to_be_bytes();
         format!("/rpc/{SERVICE}/10.1.{high}.{low}:9000")
     };
     let data = [b' '; 200];
     for number in 0..10_000 {
-        admin.create(&name(number), &data, &persistent).await.unwrap();
+        admin.create(&name(number), &data, &PERSISTENT).await.unwrap();
     }
     let registry = ZookeeperRegistry::new(&zookeeper.url("/rpc")).unwrap().session_timeout(SESSION);
     let begun = Instant::now();
@@ -261,8 +262,8 @@ async fn ten_thousand_instances_and_a_restart() {
     zookeeper.kill().await;
     zookeeper.up().await;
     let begun = Instant::now();
-    let admin = zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap();
-    admin.create(&name(10_000), &data, &persistent).await.unwrap();
+    let admin = nodes::admin(&zookeeper).await;
+    admin.create(&name(10_000), &data, &PERSISTENT).await.unwrap();
     while all.current().instances.len() < 10_001 {
         let limit = Duration::from_mins(1);
         assert!(begun.elapsed() < limit, "{:?}", all.current().source);

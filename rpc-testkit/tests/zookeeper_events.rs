@@ -2,13 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod nodes;
+
+use nodes::admin;
 use rpc_client::Client;
 use rpc_core::{
     discovery::{Notice, Subscription, Watch, zookeeper::ZookeeperRegistry},
     rpc_client, rpc_service,
 };
 use rpc_server::Server;
-use rpc_testkit::zookeeper::{self, ZooKeeper};
+use rpc_testkit::zookeeper;
 use std::time::Duration;
 use tokio::{
     sync::watch,
@@ -20,10 +23,6 @@ use zookeeper_client as zk;
 /// Limit for what is expected within a second or two.
 const SOON: Duration = Duration::from_secs(20);
 const CHAT: &str = "/rpc/_events/demo.Chat";
-
-async fn operator(zookeeper: &ZooKeeper) -> zk::Client {
-    zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap()
-}
 
 /// A registry that is connected for as long as the subscription lasts.
 async fn connected(url: &str) -> (ZookeeperRegistry, Subscription) {
@@ -54,7 +53,7 @@ async fn however_many_clients_there_are_a_node_is_written_once_per_window() {
     let Some(zookeeper) = zookeeper::begin("zookeeper_events::window").await else { return };
     let url = zookeeper.url("/rpc");
     let ((one, _one), (other, _other)) = (connected(&url).await, connected(&url).await);
-    let operator = operator(&zookeeper).await;
+    let operator = admin(&zookeeper).await;
     // Nothing was said: there is nothing to take back.
     one.tell(notice("one", true)).await.unwrap();
     assert_eq!(held(&operator, CHAT).await, None);
@@ -163,7 +162,7 @@ async fn operators_see_how_full_a_service_is_and_when_it_is_no_longer() {
         let slow = slow.clone();
         calls.spawn(async move { slow.wait().await });
     }
-    let operator = operator(&zookeeper).await;
+    let operator = admin(&zookeeper).await;
     let path = "/rpc/_events/test.Slow";
     let full = event(&operator, path, false).await;
     let says = |key: &str, value: u64| assert_eq!(full[key], value, "{key}: {full}");

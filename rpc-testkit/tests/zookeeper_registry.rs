@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod nodes;
+
+use nodes::{PERSISTENT, admin, owner, until_owned};
 use rpc_core::discovery::{
     Announcement, Instance, InstanceId, Register, Registered, RegistrationState, Source,
     Subscription, View, Watch, zookeeper::ZookeeperRegistry,
@@ -27,8 +30,6 @@ use zookeeper_client as zk;
 const SESSION: Duration = Duration::from_secs(2);
 const CHAT: &str = "/rpc/demo.Chat";
 const USERS: &str = "/rpc/demo.Users@2";
-const PERSISTENT: zk::CreateOptions<'static> =
-    zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
 
 /// Limit for what is expected within a second.
 const SOON: Duration = Duration::from_secs(10);
@@ -87,28 +88,6 @@ async fn until_listed(subscription: &mut Subscription, addrs: &[SocketAddr]) -> 
         matches!(view.source, Source::Live { .. }) && view.instances.keys().eq(addrs.iter())
     };
     until(subscription, 3 * SOON, listed).await
-}
-
-/// A client of ZooKeeper that knows nothing of the registry.
-async fn admin(zookeeper: &ZooKeeper) -> zk::Client {
-    zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap()
-}
-
-async fn owner(admin: &zk::Client, path: &str) -> Option<i64> {
-    admin.check_stat(path).await.unwrap().map(|stat| stat.ephemeral_owner)
-}
-
-/// Waits until the owner of the node at `path` satisfies `wanted`.
-async fn until_owned(admin: &zk::Client, path: &str, wanted: impl Fn(Option<i64>) -> bool) -> i64 {
-    let end = Instant::now() + SOON;
-    loop {
-        let owner = owner(admin, path).await;
-        if wanted(owner) {
-            return owner.unwrap_or_default();
-        }
-        assert!(Instant::now() < end, "{path} is still owned by {owner:?}");
-        sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

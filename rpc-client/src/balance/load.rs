@@ -13,9 +13,10 @@ pub(crate) struct Load {
     pub(crate) reported: u8,
 }
 
-/// What a call in flight costs, in ns, where no latency is known: more than any healthy endpoint,
-/// so that an unknown one gets one call at a time while others are known.
-const UNKNOWN: f64 = 1e9;
+/// What a call in flight costs, in ns, where no latency is known: more than any endpoint that still
+/// does its work, however busy, so that an unknown one gets one call at a time while others are
+/// known. It may be one that never answers.
+const UNKNOWN: f64 = 60e9;
 
 impl Load {
     /// The estimated latency, if anything is known.
@@ -40,7 +41,7 @@ impl Load {
     }
 
     /// Under peak EWMA: latency times the above. An endpoint of which nothing is known costs
-    /// nothing while it is idle and reports no load, and a second for each call in flight: it is
+    /// nothing while it is idle and reports no load, and a minute for each call in flight: it is
     /// tried, but not with everything at once (as in Finagle), and not if all that is known of it
     /// is that it has enough.
     pub(super) fn time(self) -> f64 {

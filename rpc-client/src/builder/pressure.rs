@@ -10,10 +10,11 @@ use std::{sync::Arc, time::Duration};
 
 impl ClientBuilder {
     /// Code that is told when calls of a service wait, or are refused, because every connection to
-    /// every provider of it has as many calls in flight as the provider takes. Default: none; the
-    /// log and the registry (in ZooKeeper `/_events/<service>`) are told in any case.
+    /// every provider of it has as many calls in flight as the provider takes, or fail because the
+    /// providers refuse them as overloaded. Default: none; the log and the registry (in ZooKeeper `/_events/<service>`) are told in any case.
     ///
-    /// It is called one second after calls began to wait, if they still do, once per
+    /// It is called one second after calls began to wait, if they still do (two after they began to
+    /// be refused as overloaded, if they still are), once per
     /// [`pressure_window`](Self::pressure_window) for as long as that goes on, and once more when it
     /// is [over](Pressure::over). It runs on a thread of its own, within the client's runtime, so it
     /// may block, spawn tasks and panic: no call waits for it, and a panic is logged. While one

@@ -7,7 +7,7 @@ use crate::{
     queue::Place as QueuePlace,
     verdict::{self, Ended},
 };
-use rpc_core::{Balance, RpcError, Trail};
+use rpc_core::{Balance, RpcError, Trail, wire::Reason};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -32,6 +32,8 @@ pub(super) struct Progress {
     /// Its place in the line, while everything is full.
     pub(super) place: Option<QueuePlace>,
     pub(super) last: Option<(Arc<Connection>, RpcError)>,
+    /// The last attempt was refused because the provider is overloaded.
+    pub(super) overloaded: bool,
     pub(super) trail: Trail,
 }
 
@@ -50,6 +52,7 @@ impl Progress {
         let earlier = self.last.as_ref().map(|(_, error)| error.outcome());
         let outcome = verdict::overall(earlier, error.outcome());
         let error = error.with_outcome(outcome);
+        self.overloaded = matches!(ended, Ended::Answered(Reason::Overloaded, _));
         self.tried.push(Tried::new(connection, verdict::only_connection(ended)));
         self.last = Some((Arc::clone(connection), error.clone()));
         error

@@ -348,7 +348,10 @@ impl Task {
             self.shared.teller.tell(cluster.pressure(Some(&report)));
             cluster.queue.forget_most();
         }
-        sooner(&mut self.next, self.watchman.next());
+        match self.watchman.next() {
+            None => cluster.queue.alert(&full),
+            next => sooner(&mut self.next, next),
+        }
         self.publish.send_modify(|version| *version += 1);
     }
 }

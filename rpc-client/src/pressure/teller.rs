@@ -88,13 +88,7 @@ impl Teller {
 
     /// Tells everybody; never waits for anybody.
     pub(crate) fn tell(&self, pressure: Pressure) {
-        let service = pressure.service.as_str();
-        let text = if pressure.over {
-            let lasting = pressure.lasting.as_secs_f32();
-            format!("{service} is no longer full; it was for {lasting:.1} s: {pressure}")
-        } else {
-            format!("every connection to every provider of {service} is full: {pressure}")
-        };
+        let text = headline(&pressure);
         log(&pressure, &text);
         let document = Document {
             text: &text,
@@ -122,6 +116,25 @@ impl Teller {
                 tracing::warn!(service, why, "the {who} is not told that a service is full");
             }
         }
+    }
+}
+
+/// All of it in one line.
+fn headline(pressure: &Pressure) -> String {
+    let (service, lasting) = (&pressure.service, pressure.lasting.as_secs_f32());
+    match pressure {
+        // What was in the way of calls has gone, and so have those who took them.
+        Pressure { over: true, endpoints: 0, .. } => format!(
+            "{service} has no provider that takes calls; before, it was full for {lasting:.1} s: \
+             {pressure}"
+        ),
+        Pressure { over: true, .. } => {
+            format!("{service} is no longer full; it was for {lasting:.1} s: {pressure}")
+        }
+        Pressure { most_waiting: 0, refused: 0, .. } => {
+            format!("the providers of {service} are overloaded: {pressure}")
+        }
+        _ => format!("every connection to every provider of {service} is full: {pressure}"),
     }
 }
 

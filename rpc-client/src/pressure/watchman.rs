@@ -1,13 +1,18 @@
 //! When people are told that a service is full. Pure.
 //!
 //! ```text
-//! Quiet ─(a call waits, or is refused)─► Settling ─(1 s, and it is still so)─► Told
-//!   ▲                                       │                                   │ ▲
-//!   ├──────────────(it was a moment)────────┘                                   ├─┘ again, a window later
-//!   └───────────────────(a window in which no call waited: over)────────────────┘
+//! Quiet ─(a call waits, or fails)─► Settling ─(1 or 2 s, and it is still so)─► Told
+//!   ▲                                  │                                        │ ▲
+//!   ├──────────────(it was a moment)───┘                                        ├─┘ again, a window later
+//!   └───────────────────(a window in which no call came to wait: over)──────────┘
 //! ```
 //!
+//! A call that the line has no room for is told in any case. One that providers turn away is told if
+//! that goes on for two seconds: a limit that refuses a few for a moment does its work.
 //! Whatever happens, two reports of one service are a window apart.
+
+#[cfg(test)]
+mod tests;
 
 use super::Flow;
 use crate::queue::Waiting;
@@ -26,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) flow: Flow,
     /// Calls that were refused in that time.
     pub(crate) refused: u64,
+    /// Calls that providers turned away in that time.
+    pub(crate) turned_away: u64,
 }
 
 /// Looks at the line of waiting calls of one service.
@@ -45,6 +52,8 @@ enum State {
     Settling {
         until: Instant,
         trouble: Trouble,
+        /// Calls that providers had turned away a second ago; `None` in the first second.
+        turned_away: Option<u64>,
     },
     Told {
         /// When to report again.
@@ -67,11 +76,17 @@ struct Counts {
     joined: u64,
     admitted: u64,
     refused: u64,
+    turned_away: u64,
 }
 
 impl From<&Waiting> for Counts {
     fn from(line: &Waiting) -> Self {
-        Self { joined: line.joined, admitted: line.admitted, refused: line.refused }
+        Self {
+            joined: line.joined,
+            admitted: line.admitted,
+            refused: line.refused,
+            turned_away: line.turned_away,
+        }
     }
 }
 
@@ -93,32 +108,42 @@ impl Watchman {
     pub(crate) fn look(&mut self, line: &Waiting, now: Instant) -> Option<Report> {
         let before = self.seen.as_ref().map(Counts::from).unwrap_or_default();
         self.seen = Some(*line);
-        let refused = line.refused > before.refused;
+        let failed = line.refused > before.refused || line.turned_away > before.turned_away;
         match &mut self.state {
             State::Quiet => {
-                if line.now > 0 || refused {
+                if line.now > 0 || failed {
                     let began = line.since.unwrap_or(now);
                     let until = now + defaults::PRESSURE_AFTER;
                     let until = self.not_before.map_or(until, |earliest| earliest.max(until));
                     let trouble = Trouble { began, last: now, base: before };
-                    self.state = State::Settling { until, trouble };
+                    self.state = State::Settling { until, trouble, turned_away: None };
                 }
                 None
             }
-            State::Settling { until, trouble } => {
+            State::Settling { until, trouble, turned_away } => {
                 if now < *until {
                     return None;
                 }
                 let mut trouble = *trouble;
                 if line.now == 0 && line.refused == trouble.base.refused {
-                    self.state = State::Quiet;
-                    return None;
+                    match turned_away {
+                        Some(earlier) if line.turned_away > *earlier => {}
+                        None if line.turned_away > trouble.base.turned_away => {
+                            *turned_away = Some(line.turned_away);
+                            *until = now + defaults::PRESSURE_AFTER;
+                            return None;
+                        }
+                        _ => {
+                            self.state = State::Quiet;
+                            return None;
+                        }
+                    }
                 }
                 trouble.saw(line, true, now);
                 Some(self.report(trouble, line, now))
             }
             State::Told { next, trouble } => {
-                trouble.saw(line, refused, now);
+                trouble.saw(line, failed, now);
                 if now < *next {
                     return None;
                 }
@@ -131,9 +156,10 @@ impl Watchman {
     fn report(&mut self, trouble: Trouble, line: &Waiting, now: Instant) -> Report {
         let (base, counts) = (trouble.base, Counts::from(line));
         let refused = counts.refused - base.refused;
+        let turned_away = counts.turned_away - base.turned_away;
         let joined = counts.joined - base.joined;
         let told = matches!(self.state, State::Told { .. });
-        let over = told && line.now == 0 && joined == 0 && refused == 0;
+        let over = told && line.now == 0 && joined + refused + turned_away == 0;
         let next = now + self.window;
         if over {
             self.state = State::Quiet;
@@ -147,147 +173,17 @@ impl Watchman {
             lasting: end.saturating_duration_since(trouble.began),
             flow: Flow { came: joined + refused, admitted: counts.admitted - base.admitted },
             refused,
+            turned_away,
         }
     }
 }
 
 impl Trouble {
-    /// Remembers when calls waited last, or were refused.
-    fn saw(&mut self, line: &Waiting, refused: bool, now: Instant) {
-        if line.now > 0 || refused {
+    /// Remembers when calls waited last, or failed.
+    fn saw(&mut self, line: &Waiting, failed: bool, now: Instant) {
+        if line.now > 0 || failed {
             self.last = now;
         }
         self.last = line.ended.map_or(self.last, |ended| ended.max(self.last));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WINDOW: Duration = Duration::from_mins(1);
-
-    /// A line, and the time in seconds.
-    struct Scene {
-        watchman: Watchman,
-        line: Waiting,
-        zero: Instant,
-    }
-
-    impl Scene {
-        fn new() -> Self {
-            let line = Waiting {
-                now: 0,
-                since: None,
-                ended: None,
-                joined: 0,
-                admitted: 0,
-                refused: 0,
-                most: 0,
-            };
-            Self { watchman: Watchman::new(WINDOW), line, zero: Instant::now() }
-        }
-
-        fn at(&self, seconds: f64) -> Instant {
-            self.zero + Duration::from_secs_f64(seconds)
-        }
-
-        fn join(&mut self, seconds: f64, calls: u64) {
-            self.line.since.get_or_insert(self.zero + Duration::from_secs_f64(seconds));
-            self.line.joined += calls;
-            self.line.now += usize::try_from(calls).unwrap();
-        }
-
-        fn admit(&mut self, seconds: f64, calls: u64) {
-            self.line.admitted += calls;
-            self.line.now -= usize::try_from(calls).unwrap();
-            if self.line.now == 0 {
-                self.line.since = None;
-                self.line.ended = Some(self.at(seconds));
-            }
-        }
-
-        fn look(&mut self, seconds: f64) -> Option<Report> {
-            let now = self.at(seconds);
-            self.watchman.look(&self.line, now)
-        }
-
-        fn next(&self) -> Option<f64> {
-            Some((self.watchman.next()? - self.zero).as_secs_f64())
-        }
-    }
-
-    fn report(over: bool, lasting: f64, came: u64, admitted: u64, refused: u64) -> Report {
-        let lasting = Duration::from_secs_f64(lasting);
-        Report { over, lasting, flow: Flow { came, admitted }, refused }
-    }
-
-    #[test]
-    fn trouble_is_told_after_a_second_then_once_per_window_and_its_end_too() {
-        let mut scene = Scene::new();
-        assert_eq!((scene.look(0.0), scene.next()), (None, None));
-        scene.join(1.0, 5);
-        assert_eq!((scene.look(1.0), scene.next()), (None, Some(2.0)));
-        scene.admit(1.5, 2);
-        assert_eq!(scene.look(1.5), None);
-        assert_eq!(scene.look(2.0), Some(report(false, 1.0, 5, 2, 0)));
-        scene.join(3.0, 10);
-        for second in 3..62 {
-            assert_eq!(scene.look(f64::from(second)), None);
-        }
-        assert_eq!(scene.look(62.0), Some(report(false, 61.0, 10, 0, 0)));
-        scene.admit(70.0, 13);
-        // None came in this window, and those that waited have had their turn.
-        assert_eq!(scene.look(122.0), Some(report(true, 69.0, 0, 13, 0)));
-        assert_eq!(scene.next(), None);
-    }
-
-    #[test]
-    fn a_moment_is_not_told() {
-        let mut scene = Scene::new();
-        scene.join(0.0, 5);
-        scene.look(0.0);
-        scene.admit(0.3, 5);
-        assert_eq!((scene.look(1.0), scene.next()), (None, None));
-        // The count of the next trouble begins anew.
-        scene.join(5.0, 1);
-        scene.look(5.0);
-        assert_eq!(scene.look(6.0), Some(report(false, 1.0, 1, 0, 0)));
-    }
-
-    #[test]
-    fn a_call_that_was_refused_is_told_though_none_waits() {
-        let mut scene = Scene::new();
-        scene.look(0.0);
-        scene.line.refused = 1;
-        assert_eq!(scene.look(1.0), None);
-        assert_eq!(scene.look(2.0), Some(report(false, 1.0, 1, 0, 1)));
-        assert_eq!(scene.look(62.0), Some(report(true, 1.0, 0, 0, 0)));
-    }
-
-    #[test]
-    fn short_breaks_are_part_of_it() {
-        let mut scene = Scene::new();
-        scene.join(0.0, 1);
-        scene.look(0.0);
-        assert!(scene.look(1.0).is_some());
-        scene.admit(2.0, 1);
-        scene.join(30.0, 1);
-        scene.admit(31.0, 1);
-        assert_eq!(scene.look(61.0), Some(report(false, 61.0, 1, 2, 0)));
-        assert_eq!(scene.look(121.0), Some(report(true, 31.0, 0, 0, 0)));
-    }
-
-    #[test]
-    fn new_trouble_after_the_end_waits_for_its_window() {
-        let mut scene = Scene::new();
-        scene.join(0.0, 1);
-        scene.look(0.0);
-        assert!(scene.look(1.0).is_some());
-        scene.admit(2.0, 1);
-        assert!(scene.look(61.0).unwrap().over);
-        scene.join(62.0, 1);
-        assert_eq!((scene.look(62.0), scene.next()), (None, Some(121.0)));
-        assert_eq!(scene.look(121.0), Some(report(false, 59.0, 1, 0, 0)));
     }
 }

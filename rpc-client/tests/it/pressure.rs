@@ -3,9 +3,9 @@
 use crate::script::{BOUND, Peer, Provider, Raw, RawClient};
 use rpc_client::{Client, ClientBuilder, Pressure};
 use rpc_core::{
-    RpcError,
+    Outcome, RpcError,
     discovery::{Instance, MemoryRegistry},
-    wire::{BASE_LIMITS, Kind, Limits},
+    wire::{BASE_LIMITS, Kind, Limits, Reason},
 };
 use std::{
     sync::{
@@ -159,6 +159,40 @@ async fn a_hook_is_told_once_per_window_how_full_it_is_and_when_it_is_over() {
     assert!(over.lasting > Duration::from_secs(2), "{over:?}");
     // That was the last word of it.
     assert!(timeout(2 * WINDOW, told.recv()).await.is_err());
+}
+
+#[tokio::test]
+async fn calls_that_an_overloaded_provider_refuses_are_told_when_that_goes_on() {
+    let provider = Provider::bind().await;
+    let (builder, mut told) = hook(Client::builder().pressure_window(WINDOW).retries(0));
+    let builder = builder.registry(format!("static://{}", provider.addr));
+    let client: RawClient = builder.build().await.unwrap().get();
+    let mut peer = provider.greet().await;
+    tokio::spawn(async move {
+        while let Some(frame) = peer.frame_or_end().await {
+            peer.refuse(frame.id(), Reason::Overloaded).await;
+        }
+    });
+    let mut failed = 0;
+    let (_, first) = loop {
+        assert_eq!(client.put("x".into()).await.unwrap_err().outcome(), Outcome::Refused);
+        failed += 1;
+        match timeout(Duration::from_millis(20), told.recv()).await {
+            Ok(event) => break event.unwrap(),
+            Err(_) => assert!(failed < 1_000, "nobody was told"),
+        }
+    };
+    assert!((2..=failed).contains(&first.turned_away), "{first:?}");
+    let figures = (first.waiting, first.most_waiting, first.refused, first.more_providers);
+    assert_eq!((figures, first.endpoints, first.over), ((0, 0, 0, 1), 1, false));
+    assert!(first.lasting >= Duration::from_secs(2), "{first:?}");
+    // Those that failed until the hook was called, if any, and then the end.
+    let mut last = next(&mut told).await.1;
+    while !last.over {
+        assert!(last.turned_away > 0, "{last:?}");
+        last = next(&mut told).await.1;
+    }
+    assert_eq!((last.turned_away, last.more_providers), (0, 0));
 }
 
 #[tokio::test]

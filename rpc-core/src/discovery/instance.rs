@@ -16,7 +16,8 @@ pub struct Instance {
     pub weight: u32,
     /// When it started, in Unix seconds; 0 when not known.
     pub started_at: u64,
-    /// Region, zone, group, version of the build, and any others.
+    /// What it says of itself beside that: region, zone, version of the build, and any others. The
+    /// framework makes no use of them.
     pub labels: BTreeMap<String, String>,
 }
 

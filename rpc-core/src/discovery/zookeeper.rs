@@ -2,13 +2,15 @@
 //!
 //! Servers announce themselves through a session of their own (`register`), clients follow all
 //! their services through another (`watch`, `follow`, `content`), through which they also leave word
-//! for operators (`events`); both sessions replace themselves (`session`). `docs/zookeeper.md` has the layout and the state machines. This folder alone
-//! names the `zookeeper-client` crate.
+//! for operators (`events`); both sessions replace themselves (`link`, `session`).
+//! `docs/zookeeper.md` has the layout and the state machines. This folder alone names the
+//! `zookeeper-client` crate.
 
 mod content;
 mod events;
 mod follow;
 mod layout;
+mod link;
 mod register;
 mod session;
 mod url;

@@ -16,6 +16,11 @@ use std::process::ExitCode;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A line of the table of what grows.
+fn row(what: &str, figure: &str) {
+    println!("| {what} | {figure} |");
+}
+
 /// Does things a given number of times, or measures what grows.
 #[derive(Debug, Parser)]
 struct Options {

@@ -1,6 +1,6 @@
 //! What consumers read from ZooKeeper when one provider of many comes or goes.
 
-use crate::{Failure, scale::row, stage::addresses};
+use crate::{Failure, row, stage::addresses};
 use rpc_core::discovery::{
     Announcement, Instance, InstanceId, Register, RegistrationState, Subscription, Watch,
     zookeeper::ZookeeperRegistry,

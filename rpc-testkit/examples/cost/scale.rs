@@ -3,7 +3,7 @@
 use crate::{
     Failure,
     contract::CostClient,
-    registry,
+    registry, row,
     stage::{Scene, Stage, connect, runtime, serve},
 };
 use clap::ValueEnum;
@@ -73,10 +73,6 @@ pub(crate) fn run(part: Part) -> Result<(), Failure> {
         Part::Servers => runtime.block_on(servers()),
         Part::Registry => runtime.block_on(registry::run()),
     }
-}
-
-pub(crate) fn row(what: &str, figure: &str) {
-    println!("| {what} | {figure} |");
 }
 
 /// Resident bytes of this process.

@@ -1,9 +1,9 @@
 //! Addresses in ZooKeeper that are not what the registry says, and nodes that are deleted by hand.
 
 use crate::{
+    Result,
     fault::Lie,
     provider::{LEDGER, LEVERS},
-    stage::Result,
 };
 use rpc_core::wire::{Kind, Limits};
 use rpc_testkit::{peer::PeerListener, process::Process};

@@ -21,12 +21,14 @@ use fault::{Fault, Times};
 use report::Entry;
 use rpc_testkit::process;
 use scenario::{Scenario, Setting};
-use stage::{Result, Stage};
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use stage::Stage;
+use std::{error::Error, fs, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
 };
+
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// Counts what faults cost: calls failed, calls executed twice, gaps, and time to recover.
 #[derive(Debug, Parser)]

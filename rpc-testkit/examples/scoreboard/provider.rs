@@ -1,7 +1,7 @@
 //! The providers: a process each, which writes down what it runs and can be told to be slow or to
 //! fail.
 
-use crate::stage::Result;
+use crate::Result;
 use rpc_core::{RpcError, rpc_client, rpc_service};
 use rpc_server::Server;
 use rpc_testkit::{journal::Pen, process};

@@ -1,6 +1,7 @@
 //! What a scenario plays on: providers, a ZooKeeper, the ways between them, and a client.
 
 use crate::{
+    Result,
     fault::{Act, Addr, Manner, Server, Way},
     lie::Liar,
     provider::{LEDGER, Ledger as _, LedgerClient, Levers as _, LeversClient},
@@ -8,14 +9,12 @@ use crate::{
 };
 use rpc_client::Client;
 use rpc_testkit::{journal::Journal, process::Process, proxy::ChaosProxy, zookeeper::ZooKeeper};
-use std::{collections::BTreeSet, error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-
-pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// Limit of every wait for something to start or end.
 const LIMIT: Duration = Duration::from_secs(40);
@@ -112,7 +111,12 @@ impl Stage {
         let addr = match act {
             Act::Kill(at) => self.kill(at).await,
             Act::Start(at, addr) => {
-                let (recipe, mut slot) = (self.recipe(at), self.slot(at).await);
+                let mut slot = self.slot(at).await;
+                // Of two that were to take one place the first has it.
+                if slot.as_mut().is_some_and(|running| running.process.is_running()) {
+                    return Ok(());
+                }
+                let recipe = self.recipe(at);
                 let bind = match (addr, &*slot) {
                     (Addr::Old, Some(dead)) => dead.addr.to_string(),
                     _ => "127.0.0.1:0".to_owned(),

@@ -2,9 +2,10 @@
 //! not.
 
 use crate::{
+    Result,
     provider::{Ledger as _, LedgerClient},
     scenario::Scenario,
-    stage::{Result, Stage},
+    stage::Stage,
 };
 use rpc_client::Client;
 use rpc_core::CallOptions;

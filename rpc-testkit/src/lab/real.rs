@@ -1,12 +1,12 @@
 //! The laboratory on loopback TCP, with a real ZooKeeper.
 
-use super::{Build, Event, thread::ProviderThread};
+use super::{Build, Event, Lie, liar::Liar, thread::ProviderThread};
 use crate::{
     proxy::ChaosProxy,
     zookeeper::{self, ZooKeeper},
 };
 use rpc_client::{Client, ClientBuilder};
-use rpc_core::SetupError;
+use rpc_core::{SetupError, transport::Network};
 use rpc_server::ServerStats;
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,6 +29,9 @@ pub(super) struct Real {
     is_up: bool,
     session: Duration,
     providers: Vec<Provider>,
+    liar: Liar,
+    /// Where it listens, also when that is over.
+    lies: Vec<SocketAddr>,
 }
 
 struct Provider {
@@ -48,7 +51,14 @@ impl Real {
     /// `None`: the test is left out.
     pub(super) async fn begin(test: &str, session: Duration) -> Option<Self> {
         let zookeeper = zookeeper::begin(test).await?;
-        Some(Self { zookeeper, is_up: true, session, providers: Vec::new() })
+        Some(Self {
+            zookeeper,
+            is_up: true,
+            session,
+            providers: Vec::new(),
+            liar: Liar::default(),
+            lies: Vec::new(),
+        })
     }
 
     pub(super) fn addr(&self, number: usize) -> SocketAddr {
@@ -134,6 +144,8 @@ impl Real {
             Event::Narrow(number, rate) => self.providers[number].data.set_bandwidth(Some(rate)),
             Event::Refuse(number) => self.providers[number].data.refuse(true).await,
             Event::Heal(number) => self.providers[number].data.heal().await,
+            Event::Listed(service, lie) => self.list(&service, lie).await,
+            Event::Unlisted => self.unlist().await,
             Event::Reset(number) => self.providers[number].data.reset_all(),
             Event::Pause(number) => {
                 self.settle(number).await;
@@ -219,6 +231,30 @@ impl Real {
                 let _ = admin.delete(&path, None).await;
             }
         }
+    }
+
+    pub(super) fn lies(&self) -> &[SocketAddr] {
+        &self.lies
+    }
+
+    async fn list(&mut self, service: &str, lie: Lie) {
+        let addr = must(self.liar.listen(&Network::TCP, "127.0.0.1:0", lie).await);
+        self.lies.push(addr);
+        let id = Liar::instance().map_or(String::new(), |id| id.to_string());
+        let data = format!(r#"{{"instance":"{id}","protocol":1,"weight":100}}"#);
+        let (admin, path) = (self.admin().await, format!("{ROOT}/{service}/{addr}"));
+        let options = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
+        must(admin.create(&path, data.as_bytes(), &options).await);
+    }
+
+    async fn unlist(&mut self) {
+        let admin = self.admin().await;
+        for addr in &self.lies {
+            for path in nodes(&admin, *addr).await {
+                let _ = admin.delete(&path, None).await;
+            }
+        }
+        self.liar = Liar::default();
     }
 
     async fn admin(&self) -> zk::Client {

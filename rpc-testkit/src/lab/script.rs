@@ -35,6 +35,10 @@ pub enum Event {
     /// Ends [`Partition`](Self::Partition), [`RepliesLost`](Self::RepliesLost),
     /// [`Slow`](Self::Slow), [`Narrow`](Self::Narrow) and [`Refuse`](Self::Refuse) of a provider.
     Heal(usize),
+    /// The registry lists one more address for the service of this name, which is not what it seems.
+    Listed(String, Lie),
+    /// What was listed so is so no longer, and nobody is there any more.
+    Unlisted,
     /// The provider's connections are reset.
     Reset(usize),
     /// The provider's process stands still, as after SIGSTOP; its kernel goes on for it.
@@ -49,6 +53,24 @@ pub enum Event {
     /// A provider that was killed or stopped starts again at its address, in the background, once
     /// it has left.
     Restart(usize),
+}
+
+/// What is found at an address that a registry lists though no provider is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lie {
+    /// Nobody listens.
+    Dead,
+    /// Somebody speaks another protocol.
+    Foreign,
+    /// Somebody accepts connections and says nothing at all.
+    Mute,
+    /// Somebody greets as the instance that is listed, and answers neither calls nor pings.
+    Deaf,
+    /// The same, who answers pings, and never a call.
+    Stuck,
+    /// The same, who closes the connection on which a call comes.
+    HangsUp,
 }
 
 /// Events with their times, counted from when the script is [played](super::Lab::play).

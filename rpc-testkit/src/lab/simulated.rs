@@ -1,9 +1,9 @@
 //! The laboratory under paused time.
 
-use super::{Build, Event};
+use super::{Build, Event, Lie, liar::Liar};
 use crate::sim::{Path, SimNet, SimRegistry};
 use rpc_client::{Client, ClientBuilder};
-use rpc_core::SetupError;
+use rpc_core::{SetupError, discovery::Instance};
 use rpc_server::{Server, ServerStats};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -20,6 +20,9 @@ pub(super) struct Simulated {
     providers: Vec<Provider>,
     clients: Vec<IpAddr>,
     usual: Path,
+    liar: Liar,
+    /// Where it listens, also when that is over.
+    lies: Vec<SocketAddr>,
 }
 
 struct Provider {
@@ -45,7 +48,33 @@ impl Simulated {
             providers: Vec::new(),
             clients: Vec::new(),
             usual,
+            liar: Liar::default(),
+            lies: Vec::new(),
         }
+    }
+
+    pub(super) fn lies(&self) -> &[SocketAddr] {
+        &self.lies
+    }
+
+    async fn list(&mut self, service: &str, lie: Lie) {
+        let number = small(self.lies.len());
+        let ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 2, 0, 1)) + number).into();
+        for client in &self.clients {
+            self.net.set_path(*client, ip, self.usual);
+            self.net.set_path(ip, *client, self.usual);
+        }
+        let (network, address) = (self.net.host(ip).network(), SocketAddr::new(ip, PORT));
+        if let Err(error) = self.liar.listen(&network, &address.to_string(), lie).await {
+            panic!("a lie of the laboratory: {error}");
+        }
+        self.lies.push(address);
+        self.registry.list(service, Instance { id: Liar::instance(), ..Instance::at(address) });
+    }
+
+    fn unlist(&mut self) {
+        self.lies.iter().for_each(|addr| self.registry.delete(*addr));
+        self.liar = Liar::default();
     }
 
     pub(super) fn addr(&self, number: usize) -> SocketAddr {
@@ -149,6 +178,8 @@ impl Simulated {
                 let usual = self.usual;
                 self.change(number, |path| *path = usual);
             }
+            Event::Listed(service, lie) => self.list(&service, lie).await,
+            Event::Unlisted => self.unlist(),
             Event::Reset(number) => self.net.reset(self.addr(number).ip()),
             Event::Pause(number) => self.pause(number, true),
             Event::Resume(number) => self.pause(number, false),

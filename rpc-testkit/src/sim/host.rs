@@ -1,6 +1,9 @@
 //! One address of the network, from which a program dials and listens.
 
-use super::state::{Inner, Queue, State};
+use super::{
+    socket::SimSocket,
+    state::{Inner, Made, Queue, State},
+};
 use rpc_core::{
     BoxFuture,
     transport::{Accept, Network, Socket, Transport},
@@ -43,7 +46,9 @@ impl SimHost {
                 let held =
                     state.path(self.ip, addr.ip()).held || state.path(addr.ip(), self.ip).held;
                 if !held {
-                    break state.connect(&self.net, self.ip, addr);
+                    break state
+                        .connect(self.ip, addr)
+                        .map(|made| self.open(&mut state, made, addr));
                 }
             }
             changed.await;
@@ -51,6 +56,16 @@ impl SimHost {
         let back = self.net.lock().path(addr.ip(), self.ip).latency;
         sleep(back).await;
         made.ok_or_else(|| ErrorKind::ConnectionRefused.into())
+    }
+
+    /// The near end of a connection; the far one waits to be accepted at `to`.
+    fn open(&self, state: &mut State, made: Made, to: SocketAddr) -> Socket {
+        let Made { number, near, changed: [ours, theirs] } = made;
+        let end = |side, changed| {
+            Socket::other(SimSocket::new(Arc::clone(&self.net), number, side, changed))
+        };
+        state.offer(to, end(1, theirs), near);
+        end(0, ours)
     }
 }
 

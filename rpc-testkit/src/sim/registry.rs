@@ -1,20 +1,18 @@
 //! A registry that behaves as ZooKeeper does: sessions, nodes that end with them, news that take a
 //! moment, outages that keep what was read.
 
-use super::session::{self, Held};
+use super::{
+    records::{Inner, Node},
+    session,
+};
 use rpc_core::discovery::{
     Announcement, Instance, Instances, Register, Registered, RegistrationState, Source,
     Subscription, View, Watch,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,49 +31,11 @@ pub struct SimRegistryHandle {
     process: Arc<str>,
 }
 
-#[derive(Debug)]
-pub(super) struct Inner {
-    state: Mutex<State>,
-    pub(super) session: Duration,
-    /// Counts changes.
-    pub(super) changed: watch::Sender<u64>,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) random: fastrand::Rng,
-    /// Since when it is away.
-    away: Option<Instant>,
-    /// Processes that do not reach it, and since when.
-    cut: BTreeMap<Arc<str>, Instant>,
-    pub(super) sessions: BTreeMap<u64, Held>,
-    nodes: BTreeMap<(String, SocketAddr), Node>,
-    last: u64,
-}
-
-#[derive(Debug)]
-struct Node {
-    /// 0: nobody's, so that it stays.
-    owner: u64,
-    instance: Arc<Instance>,
-}
-
 impl SimRegistry {
     /// A registry whose sessions end after this time without a sign of life. Within a runtime,
     /// in which its clock runs.
     pub fn new(seed: u64, session: Duration) -> Self {
-        let inner = Arc::new(Inner {
-            state: Mutex::new(State {
-                random: fastrand::Rng::with_seed(seed),
-                away: None,
-                cut: BTreeMap::new(),
-                sessions: BTreeMap::new(),
-                nodes: BTreeMap::new(),
-                last: 0,
-            }),
-            session,
-            changed: watch::channel(0).0,
-        });
+        let inner = Arc::new(Inner::new(seed, session));
         tokio::spawn(session::expire(Arc::downgrade(&inner)));
         Self(inner)
     }
@@ -148,64 +108,6 @@ impl SimRegistry {
     pub fn listed(&self, service: &str) -> BTreeSet<SocketAddr> {
         let state = self.0.lock();
         state.nodes.keys().filter(|(name, _)| name == service).map(|(_, addr)| *addr).collect()
-    }
-}
-
-impl Inner {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.lock());
-        self.changed.send_modify(|count| *count += 1);
-        result
-    }
-}
-
-impl State {
-    /// Why a process does not reach the registry, and since when.
-    pub(super) fn unreachable(&self, process: &str) -> Option<(Instant, &'static str)> {
-        let away = self.away.map(|since| (since, "the registry is down"));
-        away.or_else(|| Some((*self.cut.get(process)?, "cut off from the registry")))
-    }
-
-    /// Whether sessions end at the moment.
-    pub(super) fn is_away(&self) -> bool {
-        self.away.is_some()
-    }
-
-    pub(super) fn end_sessions(&mut self, ended: &[u64]) {
-        self.sessions.retain(|session, _| !ended.contains(session));
-        self.nodes.retain(|_, node| !ended.contains(&node.owner));
-    }
-
-    pub(super) fn new_session(&mut self, process: &Arc<str>) -> u64 {
-        self.last += 1;
-        let held = Held { process: Arc::clone(process), heard: Instant::now() };
-        self.sessions.insert(self.last, held);
-        self.last
-    }
-
-    /// Whether all nodes of an announcement are there and belong to this session.
-    pub(super) fn is_announced(&self, announcement: &Announcement, session: u64) -> bool {
-        let addr = announcement.instance.addr;
-        announcement.services.iter().all(|service| {
-            let node = self.nodes.get(&(service.clone(), addr));
-            node.is_some_and(|node| node.owner == session)
-        })
-    }
-
-    pub(super) fn announce(&mut self, announcement: &Announcement, session: u64) {
-        for service in &announcement.services {
-            let node = Node { owner: session, instance: Arc::clone(&announcement.instance) };
-            self.nodes.insert((service.clone(), announcement.instance.addr), node);
-        }
-    }
-
-    fn instances(&self, service: &str) -> Instances {
-        let nodes = self.nodes.iter().filter(|((name, _), _)| name == service);
-        nodes.map(|((_, addr), node)| (*addr, Arc::clone(&node.instance))).collect()
     }
 }
 
@@ -289,12 +191,4 @@ fn update(view: &mut View, read: Result<Instances, (Instant, &'static str)>) -> 
         }
     }
     true
-}
-
-/// Waits until a moment, or for ever.
-pub(super) async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }

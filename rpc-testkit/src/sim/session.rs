@@ -1,7 +1,7 @@
 //! Sessions of the simulated registry: how they are kept, how they end, and what is announced
 //! through them.
 
-use super::registry::{Inner, until};
+use super::records::{Held, Inner};
 use rpc_core::{
     BoxFuture,
     discovery::{Announcement, Registered, RegistrationState},
@@ -12,17 +12,9 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-
-/// A session of a process, as the registry holds it.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) process: Arc<str>,
-    /// Its last sign of life.
-    pub(super) heard: Instant,
-}
 
 /// A process notices within this time that it has lost a node or a session, and acts.
 const NOTICE: Duration = Duration::from_millis(50);
@@ -151,5 +143,13 @@ impl Registered for Announced {
 impl Drop for Announced {
     fn drop(&mut self) {
         self.end.cancel();
+    }
+}
+
+/// Waits until a moment, or for ever.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,6 +1,6 @@
 //! The state of the network: addresses, the paths between them, connections, and who listens where.
 
-use super::{Path, pipe::Pipe, socket::SimSocket};
+use super::{Path, pipe::Pipe};
 use rpc_core::{defaults, transport::Socket};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -62,6 +62,16 @@ pub(super) struct End {
     /// It reads nothing any more.
     pub(super) deaf: bool,
     pub(super) broken: Option<io::ErrorKind>,
+}
+
+/// A connection that was just made, of which nobody has an end yet.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) number: u64,
+    /// The address of who has dialled.
+    pub(super) near: SocketAddr,
+    /// What tells either end.
+    pub(super) changed: [Arc<Notify>; 2],
 }
 
 impl Inner {
@@ -144,13 +154,8 @@ impl State {
         self.numbers
     }
 
-    /// Connects: the dialler's end; the other waits to be accepted.
-    pub(super) fn connect(
-        &mut self,
-        net: &Arc<Inner>,
-        from: IpAddr,
-        to: SocketAddr,
-    ) -> Option<Socket> {
+    /// Makes a connection, if somebody listens there.
+    pub(super) fn connect(&mut self, from: IpAddr, to: SocketAddr) -> Option<Made> {
         if !self.is_open(to) {
             return None;
         }
@@ -165,17 +170,17 @@ impl State {
             broken: None,
         };
         let connection = Connection { ends: [end(near), end(to)] };
+        let changed = connection.ends.each_ref().map(|end| Arc::clone(&end.changed));
         let number = self.number();
-        let socket = |side: usize| {
-            let changed = Arc::clone(&connection.ends[side].changed);
-            Socket::other(SimSocket::new(Arc::clone(net), number, side, changed))
-        };
-        let (ours, theirs) = (socket(0), socket(1));
         self.connections.insert(number, connection);
-        let queue = self.ports.get_mut(&to)?;
-        queue.waiting.push_back((theirs, near));
+        Some(Made { number, near, changed })
+    }
+
+    /// Puts the far end of a connection that was just made where it waits to be accepted.
+    pub(super) fn offer(&mut self, to: SocketAddr, end: Socket, near: SocketAddr) {
+        let queue = self.ports.entry(to).or_default();
+        queue.waiting.push_back((end, near));
         queue.waker.take().inspect(Waker::wake_by_ref);
-        Some(ours)
     }
 
     /// The program at one end closes it: in order when it has read everything, with a reset when

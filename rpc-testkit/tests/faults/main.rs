@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ledger;
+#[path = "../nodes/mod.rs"]
+mod nodes;
 mod scene;
 mod steady;
 mod witness;

@@ -2,10 +2,11 @@
 
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
+    nodes::{PERSISTENT, admin, owner, until_owned},
     scene::{
         DEADLINE, NONE, SESSION, SOON, Scene, list, load, short, until, until_reached, with_session,
     },
-    witness::{DIRECTORY, PERSISTENT, Witness, admin, until_listed},
+    witness::{DIRECTORY, Witness, until_listed},
 };
 use rpc_client::Client;
 use rpc_core::{CallOptions, Outcome, RpcCode};
@@ -16,24 +17,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use zookeeper_client as zk;
-
-async fn owner(admin: &zk::Client, path: &str) -> Option<i64> {
-    admin.check_stat(path).await.unwrap().map(|stat| stat.ephemeral_owner)
-}
-
-/// Waits until the owner of the node at `path` satisfies `wanted`.
-async fn until_owned(admin: &zk::Client, path: &str, wanted: impl Fn(Option<i64>) -> bool) -> i64 {
-    let end = Instant::now() + SOON;
-    loop {
-        let owner = owner(admin, path).await;
-        if wanted(owner) {
-            return owner.unwrap_or_default();
-        }
-        assert!(Instant::now() < end, "{path} is still owned by {owner:?}");
-        sleep(Duration::from_millis(10)).await;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r2_starting_without_zookeeper_is_told_and_heals() {

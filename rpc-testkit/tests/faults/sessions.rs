@@ -2,8 +2,9 @@
 //! sessions at once.
 
 use crate::{
+    nodes::{PERSISTENT, admin},
     scene::{SOON, Scene, short, with_session},
-    witness::{DIRECTORY, Witness, admin, until_listed},
+    witness::{DIRECTORY, Witness, until_listed},
 };
 use rpc_core::discovery::{Instance, Source, Watch as _, zookeeper::ZookeeperRegistry};
 use rpc_testkit::proxy::ChaosProxy;
@@ -113,7 +114,7 @@ async fn r14_a_thousand_sessions_come_back_without_a_herd() {
     let admin = admin(&zookeeper).await;
     let addr: SocketAddr = "10.0.0.1:9000".parse().unwrap();
     let listed = format!("{DIRECTORY}/{addr}");
-    admin.create(&listed, b"{}", &crate::witness::PERSISTENT).await.unwrap();
+    admin.create(&listed, b"{}", &PERSISTENT).await.unwrap();
     let all = timeout(6 * SOON, async {
         for view in &mut views {
             while !view.current().instances.contains_key(&addr) {

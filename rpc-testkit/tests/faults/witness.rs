@@ -1,19 +1,10 @@
-//! Who looks at the registry from outside, and writes into it by hand.
+//! Who looks at the registry from outside.
 
 use crate::scene::SOON;
 use rpc_core::discovery::{Source, Subscription, Watch as _, zookeeper::ZookeeperRegistry};
-use rpc_testkit::zookeeper::ZooKeeper;
 use tokio::time::timeout;
-use zookeeper_client as zk;
 
 pub(crate) const DIRECTORY: &str = "/rpc/faults.Ledger";
-pub(crate) const PERSISTENT: zk::CreateOptions<'static> =
-    zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_all());
-
-/// A client of ZooKeeper that knows nothing of the registry.
-pub(crate) async fn admin(zookeeper: &ZooKeeper) -> zk::Client {
-    zk::Client::connector().connect(&zookeeper.hosts()).await.unwrap()
-}
 
 /// Follows the service as a client does, and notes the shortest list that was published since the
 /// first one was full.

@@ -1,12 +1,18 @@
 //! The contract of the scenarios, and what they all check.
 
 use rpc_client::{Client, ClientBuilder};
-use rpc_core::{Outcome, rpc_client, rpc_service};
+use rpc_core::{Outcome, RpcError, rpc_client, rpc_service};
 use rpc_testkit::{
     lab::{Lab, Tally},
     load::{Calls, Load, Turn},
 };
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::sleep;
 
 /// The default deadline of a call.
@@ -34,13 +40,29 @@ pub(crate) struct Page {
 }
 
 pub(crate) struct Clerk {
-    pub(crate) tally: Tally,
-    pub(crate) number: usize,
+    tally: Tally,
+    number: usize,
+    manner: Arc<Manner>,
+}
+
+/// What a provider does to its calls beside its work, as it is told while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Manner {
+    /// It fails at once.
+    pub(crate) fails: AtomicBool,
+    /// It does not answer as long as this is so.
+    pub(crate) hangs: AtomicBool,
 }
 
 impl Clerk {
     async fn run(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page> {
         self.tally.ran(&key);
+        if self.manner.fails.load(Ordering::Relaxed) {
+            return Err(RpcError::unavailable("told to fail"));
+        }
+        while self.manner.hangs.load(Ordering::Relaxed) {
+            sleep(Duration::from_millis(20)).await;
+        }
         if hold > 0 {
             sleep(Duration::from_millis(hold.into())).await;
         }
@@ -63,15 +85,19 @@ impl Ledger for Clerk {
     }
 }
 
-/// Starts so many providers of it.
-pub(crate) async fn clerks(lab: &mut Lab, count: usize) {
+/// Starts so many providers of it, and gives them manners.
+pub(crate) async fn clerks(lab: &mut Lab, count: usize) -> Vec<Arc<Manner>> {
+    let mut manners = Vec::new();
     for number in 0..count {
-        let tally = lab.tally();
+        let (tally, manner) = (lab.tally(), Arc::<Manner>::default());
+        manners.push(Arc::clone(&manner));
         lab.provider(move |server| {
-            server.collected(false).service(Clerk { tally: tally.clone(), number })
+            let (tally, manner) = (tally.clone(), Arc::clone(&manner));
+            server.collected(false).service(Clerk { tally, number, manner })
         })
         .await;
     }
+    manners
 }
 
 /// A client that has found its providers.

@@ -4,22 +4,25 @@
 //! attempts was struck, and nothing else unless what it was sent to was struck meanwhile. A failure names its seed;
 //! `RPC_LAB_SEED=<seed>` runs that one alone.
 
-use crate::ledger::{DEADLINE, Ledger as _, LedgerClient, check, clerks, client, load_with};
+use crate::ledger::{DEADLINE, Ledger as _, LedgerClient, Manner, clerks, client, load_with};
 use fastrand::Rng;
 use rpc_client::Client;
-use rpc_core::{CallOptions, RpcError, defaults};
+use rpc_core::{CallOptions, Outcome, RpcError, defaults};
 use rpc_testkit::{
-    lab::{Event, Lab, Script},
+    lab::{Event, Lab, Lie, Script},
     load::{Calls, Load},
     sim::Path,
 };
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Longest time that bytes are on their way, in µs.
 const SLOWEST: u64 = 30_000;
@@ -31,23 +34,49 @@ const HURRY: Duration = Duration::from_millis(600);
 const BEGIN: u64 = 12_000;
 /// The longest lasts so long, in ms.
 const LONGEST: u64 = 5_000;
+/// The service of the scenarios.
+const SERVICE: &str = "lab.Ledger";
+/// What is listed that is no provider.
+const LIES: [Lie; 6] = [Lie::Dead, Lie::Foreign, Lie::Mute, Lie::Deaf, Lie::Stuck, Lie::HangsUp];
+/// Calls that are not idempotent and are lost to one of those at most, before it is left out.
+const LOST_TO_A_LIE: usize = 8;
 /// What a provider needs to be found again after it was healed, in ms: longest pause between two
 /// dials, and a little.
 const RECOVERY: u64 = 6_500;
 
 #[test]
 fn whatever_happens_no_call_is_lost_that_could_be_saved() {
-    try_seeds(0..20);
+    try_seeds(0..20, Kind::Spread);
+}
+
+#[test]
+fn whatever_happens_within_a_second_no_call_is_lost_that_could_be_saved() {
+    try_seeds(0..10, Kind::Sudden);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn whatever_happens_no_call_is_lost_that_could_be_saved_in_thousands_of_scripts() {
-    try_seeds(1_000..6_000);
+    try_seeds(1_000..6_000, Kind::Spread);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn whatever_happens_within_a_second_no_call_is_lost_in_thousands_of_scripts() {
+    try_seeds(1_000..6_000, Kind::Sudden);
+}
+
+/// How the faults of a story lie in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Over some seconds. A provider is struck once another has been found again.
+    Spread,
+    /// All begin within a second, one provider or another is well at any time.
+    Sudden,
 }
 
 /// Runs all seeds, on all processors, and names those that fail.
-fn try_seeds(seeds: std::ops::Range<u64>) {
+fn try_seeds(seeds: std::ops::Range<u64>, kind: Kind) {
     let only = std::env::var("RPC_LAB_SEED").ok().map(|seed| seed.parse().unwrap());
     let seeds = only.map_or(seeds, |seed: u64| seed..seed + 1);
     let next = AtomicU64::new(seeds.start);
@@ -59,7 +88,7 @@ fn try_seeds(seeds: std::ops::Range<u64>) {
                 if !seeds.contains(&seed) {
                     return failed;
                 }
-                if catch_unwind(AssertUnwindSafe(|| try_seed(seed))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| try_seed(seed, kind))).is_err() {
                     failed.push(seed);
                 }
             }
@@ -71,10 +100,10 @@ fn try_seeds(seeds: std::ops::Range<u64>) {
     assert!(failed.is_empty(), "{} seeds: {failed:?}", failed.len());
 }
 
-fn try_seed(seed: u64) {
+fn try_seed(seed: u64, kind: Kind) {
     let mut random = Rng::with_seed(seed);
-    let providers = random.usize(1..=4);
-    let story = Story::random(&mut random, providers);
+    let providers = random.usize(if kind == Kind::Spread { 1 } else { 2 }..=4);
+    let story = Story::random(&mut random, providers, kind);
     // Small buffers only where bytes are not long on their way: the load must fit through.
     let (latency, jitter, buffer) =
         [(0, 0, 2_000), (200, 100, 40_000), (3_000, 1_000, 256_000), (SLOWEST, 10_000, 4_000_000)]
@@ -85,8 +114,7 @@ fn try_seed(seed: u64) {
         buffer,
         ..Path::default()
     };
-    let what =
-        format!("seed {seed}, {providers} providers, {path:?}, {:#?}", story.script.events());
+    let what = format!("seed {seed}, {kind:?}, {providers} providers, {path:?}, {story:#?}");
     let run = Lab::simulated(seed).path(path).run(async |lab| {
         let run = AssertUnwindSafe(scenario(lab, providers, &story, &mut random));
         futures_catch(run).await
@@ -112,7 +140,7 @@ async fn futures_catch<F: Future>(
 }
 
 async fn scenario(mut lab: Lab, providers: usize, story: &Story, random: &mut Rng) {
-    clerks(&mut lab, providers).await;
+    let manners = clerks(&mut lab, providers).await;
     let client = client(&mut lab, |client| client).await;
     let other = self::client(&mut lab, |client| client).await;
     let hurried = hurried(&mut lab, &other, random);
@@ -132,11 +160,11 @@ async fn scenario(mut lab: Lab, providers: usize, story: &Story, random: &mut Rn
         }
     });
     let began = Instant::now();
+    story.begin_manners(&manners, began);
     lab.play(story.script.clone()).await;
     let calls = load.finish().await;
-    check(&lab, &calls, SLACK);
+    story.check(&lab, &calls, began);
     in_time(&lab, &hurried.finish().await);
-    story.explains(&lab, &calls, began);
     sleep(Duration::from_millis(RECOVERY)).await;
     everybody_is_back(&client, providers).await;
     for (number, client) in [client, other].iter().enumerate() {
@@ -198,29 +226,59 @@ async fn everybody_is_back(client: &Client, providers: usize) {
 }
 
 /// A script, and which provider is struck when.
+#[derive(Debug)]
 struct Story {
+    kind: Kind,
     script: Script,
     struck: Vec<Strike>,
 }
 
-/// From when until when a provider may fail calls, in ms.
+/// From when until when somebody may fail calls, in ms.
 #[derive(Debug, Clone, Copy)]
 struct Strike {
-    provider: usize,
+    at: At,
     from: u64,
     until: u64,
+    bad: Option<Bad>,
+}
+
+/// Who does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Provider(usize),
+    /// An address that is listed and is no provider.
+    Lie,
+}
+
+/// What a provider does that is reached and greets and answers pings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bad {
+    Fails,
+    Hangs,
+}
+
+impl Strike {
+    /// Whether it may have struck a call in some of this time.
+    fn meets(&self, from: u64, until: u64) -> bool {
+        self.from <= until && from <= self.until + RECOVERY
+    }
 }
 
 impl Story {
-    fn random(random: &mut Rng, providers: usize) -> Self {
-        let mut story = Self { script: Script::new(), struck: Vec::new() };
+    fn random(random: &mut Rng, providers: usize, kind: Kind) -> Self {
+        let mut story = Self { kind, script: Script::new(), struck: Vec::new() };
         let mut registry_until = 0;
-        for _ in 0..random.usize(1..=7) {
-            let from = random.u64(500..BEGIN);
+        let mut lies = 0;
+        let faults = if kind == Kind::Spread { 1..=7 } else { 2..=5 };
+        for _ in 0..random.usize(faults) {
+            let from = match kind {
+                Kind::Spread => random.u64(500..BEGIN),
+                Kind::Sudden => random.u64(3_000..4_000),
+            };
             let until = from + random.u64(50..LONGEST);
             let provider = random.usize(..providers);
-            let strike = Strike { provider, from, until };
-            match random.u32(..14) {
+            let strike = Strike { at: At::Provider(provider), from, until, bad: None };
+            match random.u32(..18) {
                 0 => story.lasting(strike, Event::Partition, Event::Heal, providers),
                 1 => story.lasting(strike, Event::RepliesLost, Event::Heal, providers),
                 2 | 3 => story.lasting(strike, Event::Pause, Event::Resume, providers),
@@ -237,7 +295,7 @@ impl Story {
                     story.lasting(strike, narrow, Event::Heal, providers);
                 }
                 9 => {
-                    story.struck.push(Strike { provider, from, until: from });
+                    story.struck.push(Strike { until: from, ..strike });
                     story.at(from, Event::Reset(provider));
                 }
                 10 => story.at(from, Event::SessionExpired(provider)),
@@ -248,7 +306,7 @@ impl Story {
                     }
                     story.at(from, Event::NodesGone(gone));
                 }
-                _ if from > registry_until => {
+                12 | 13 if from > registry_until => {
                     registry_until = until;
                     story.at(from, Event::RegistryDown);
                     if random.bool() {
@@ -256,8 +314,19 @@ impl Story {
                     }
                     story.at(until, Event::RegistryUp);
                 }
+                14 => story.bad(strike, Bad::Fails, providers),
+                15 => story.bad(strike, Bad::Hangs, providers),
+                _ if lies < 2 => {
+                    lies += 1;
+                    let lie = random.choice(LIES).unwrap();
+                    story.at(from, Event::Listed(SERVICE.to_owned(), lie));
+                    story.struck.push(Strike { at: At::Lie, until: BEGIN + LONGEST, ..strike });
+                }
                 _ => {}
             }
+        }
+        if lies > 0 {
+            story.at(BEGIN + LONGEST, Event::Unlisted);
         }
         story.script = story.script.until(Duration::from_millis(BEGIN + LONGEST + RECOVERY));
         story
@@ -268,7 +337,22 @@ impl Story {
         self.script = script.at(Duration::from_millis(at), event);
     }
 
-    /// A fault with a beginning and an end, unless that leaves nobody to answer.
+    /// Notes a fault with a beginning and an end, unless that leaves nobody to answer.
+    fn strike(&mut self, strike: Strike, providers: usize) -> bool {
+        let gap = if self.kind == Kind::Spread { RECOVERY } else { 0 };
+        let meets = |o: &&Strike| o.from <= strike.until + gap && strike.from <= o.until + gap;
+        let met = self.struck.iter().filter(meets).filter(|other| other.at != At::Lie);
+        let mut down: Vec<_> = met.map(|other| other.at).collect();
+        down.sort_unstable_by_key(|at| format!("{at:?}"));
+        down.dedup();
+        // One fault of a provider at a time: the end of one must not end another.
+        let fits = !down.contains(&strike.at) && down.len() + 1 < providers;
+        if fits {
+            self.struck.push(strike);
+        }
+        fits
+    }
+
     fn lasting(
         &mut self,
         strike: Strike,
@@ -276,38 +360,68 @@ impl Story {
         end: impl Fn(usize) -> Event,
         providers: usize,
     ) {
-        let Strike { provider, from, until } = strike;
-        let strike = Strike { until: until + RECOVERY, ..strike };
-        let meets = |other: &Strike| other.from <= strike.until && strike.from <= other.until;
-        let mut down: BTreeSet<_> =
-            self.struck.iter().filter(|other| meets(other)).map(|other| other.provider).collect();
-        // One fault of a provider at a time: the end of one must not end another.
-        if down.insert(provider) && down.len() < providers {
-            self.struck.push(strike);
-            self.at(from, begin(provider));
-            self.at(until, end(provider));
+        if let At::Provider(provider) = strike.at
+            && self.strike(strike, providers)
+        {
+            self.at(strike.from, begin(provider));
+            self.at(strike.until, end(provider));
         }
     }
 
-    /// Whether each failed call was with a provider that was struck meanwhile.
-    fn explains(&self, lab: &Lab, calls: &Calls, began: Instant) {
+    fn bad(&mut self, strike: Strike, bad: Bad, providers: usize) {
+        self.strike(Strike { bad: Some(bad), ..strike }, providers);
+    }
+
+    /// Tells providers what to do to their calls, each at its time.
+    fn begin_manners(&self, manners: &[Arc<Manner>], began: Instant) {
+        for strike in &self.struck {
+            let (At::Provider(provider), Some(bad)) = (strike.at, strike.bad) else { continue };
+            let (manner, strike) = (Arc::clone(&manners[provider]), *strike);
+            tokio::spawn(async move {
+                for (at, is) in [(strike.from, true), (strike.until, false)] {
+                    sleep_until(began + Duration::from_millis(at)).await;
+                    match bad {
+                        Bad::Fails => manner.fails.store(is, Ordering::Relaxed),
+                        Bad::Hangs => manner.hangs.store(is, Ordering::Relaxed),
+                    }
+                }
+            });
+        }
+    }
+
+    /// What holds of the calls, and that each that failed was with somebody who was struck meanwhile.
+    fn check(&self, lab: &Lab, calls: &Calls, began: Instant) {
+        calls.agree_with(&lab.tally().executions(), DEADLINE + SLACK);
+        for call in &calls.0 {
+            let took = call.ended - call.began;
+            assert!(took <= DEADLINE + SLACK, "{} took {took:?}: {:?}", call.key, call.result);
+        }
         let ms =
             |at: Instant| u64::try_from(at.saturating_duration_since(began).as_millis()).unwrap();
+        let mut with_lies = 0;
         for (call, error) in calls.failed() {
             let (from, until) = (ms(call.began), ms(call.ended));
-            let during = |strike: &&Strike| strike.from <= until && from <= strike.until;
-            let explained = self
-                .struck
-                .iter()
-                .filter(during)
-                .any(|strike| error.endpoint() == Some(lab.addr(strike.provider)));
-            assert!(explained, "from {from} to {until} ms: {error}");
+            let said = || format!("{} from {from} to {until} ms: {error}", call.key);
+            let at = error.endpoint();
+            let here = |strike: &&Strike| match strike.at {
+                At::Provider(provider) => at == Some(lab.addr(provider)),
+                At::Lie => at.is_some_and(|at| lab.lies().contains(&at)),
+            };
+            let mut causes =
+                self.struck.iter().filter(|strike| strike.meets(from, until)).filter(here);
+            assert!(causes.clone().next().is_some(), "{}", said());
+            // What failed says so if that is known, and otherwise that it may have run.
+            let failed = causes.any(|strike| strike.bad == Some(Bad::Fails));
+            let ran = error.outcome() == Outcome::Ran && error.message() == "told to fail";
+            assert!(error.outcome() == Outcome::Unknown || failed && ran, "{}", said());
+            with_lies += usize::from(at.is_some_and(|at| lab.lies().contains(&at)));
             // Each of its attempts was struck.
-            let began = |strike: &&Strike| from <= strike.from && strike.from <= until;
+            let struck = |strike: &&Strike| strike.meets(from, until);
             let all = error.attempts() > defaults::RETRIES
-                && self.struck.iter().filter(began).count() > defaults::RETRIES as usize;
-            assert!(!call.idempotent || all, "from {from} to {until} ms: {error}");
+                && self.struck.iter().filter(struck).count() > defaults::RETRIES as usize;
+            assert!(!call.idempotent || all, "{}", said());
         }
+        assert!(with_lies <= 2 * LOST_TO_A_LIE, "{with_lies} calls lost to lies");
         assert!(DEADLINE.as_millis() > u128::from(LONGEST));
     }
 }

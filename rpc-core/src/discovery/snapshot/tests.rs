@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::{content, folder::Folder, *};
-use crate::discovery::{FixedRegistry, Instance, InstanceId, Instances};
+use crate::discovery::{FixedRegistry, Instance, InstanceId, Instances, MemoryRegistry};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -372,4 +372,19 @@ fn the_directory_is_private_and_swept() {
     let file = scratch.0.join("a.json");
     let text = Folder::open(&file).unwrap_err().to_string();
     assert!(text.contains("a.json") && text.contains("cannot be made"), "{text}");
+}
+
+#[tokio::test]
+async fn what_operators_are_told_is_passed_on() {
+    let (scratch, memory) = (Scratch::new(), MemoryRegistry::new());
+    let registry = SnapshotRegistry::new(Arc::new(memory.clone()), &scratch.0).unwrap();
+    let notice = Notice {
+        service: "a".into(),
+        client: "me".into(),
+        over: false,
+        window: Duration::from_mins(1),
+        json: "{}".into(),
+    };
+    assert_eq!(registry.tell(notice.clone()).await, Ok(()));
+    assert_eq!(memory.notice("a"), Some(notice));
 }

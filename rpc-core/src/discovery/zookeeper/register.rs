@@ -13,7 +13,10 @@
 mod nodes;
 
 use self::nodes::{Nodes, Trouble, Watches};
-use super::session::{Backoff, Link, LinkEvent, Target, jitter, supervised};
+use super::{
+    link::{Link, LinkEvent},
+    session::{Backoff, Target, jitter, supervised},
+};
 use crate::{
     discovery::{Announcement, Registered, RegistrationState},
     future::BoxFuture,

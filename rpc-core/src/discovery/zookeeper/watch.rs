@@ -4,7 +4,8 @@ use super::{
     content::{ServiceSink, Settings, SettingsSink, orders},
     follow::{Connection, Session, follow},
     layout,
-    session::{Backoff, Link, LinkEvent, Target, supervised},
+    link::{Link, LinkEvent},
+    session::{Backoff, Target, supervised},
 };
 use crate::discovery::{Source, Subscription, View, names};
 use std::{sync::Arc, time::Duration};

@@ -1,0 +1,90 @@
+//! The line of waiting calls, and what it counts.
+
+use super::*;
+
+fn queue(limit: usize) -> Arc<Queue> {
+    Queue::new(limit, Arc::default())
+}
+
+fn is_called(place: &Place) -> bool {
+    let mut called = std::pin::pin!(place.called());
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    called.as_mut().poll(&mut cx).is_ready()
+}
+
+#[test]
+fn the_first_is_called_first_and_who_leaves_calls_the_next() {
+    let queue = queue(3);
+    let [a, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
+    assert!(a.is_next() && !b.is_next() && queue.is_busy());
+    queue.freed();
+    queue.freed();
+    assert!(!is_called(&b) && is_called(&a));
+    drop(a);
+    assert!(is_called(&b), "the second place is not lost");
+    b.pass_on();
+    assert!(!is_called(&b) && is_called(&c));
+    drop((b, c));
+    assert!(!queue.is_busy());
+    let Waiting { now, since, refused, .. } = queue.look();
+    assert_eq!((now, since, refused), (0, None, 0));
+}
+
+#[test]
+fn the_line_is_bounded_and_says_how_many_it_refused() {
+    let queue = queue(2);
+    let places = [queue.join(true).unwrap(), queue.join(false).unwrap()];
+    assert!(queue.join(true).is_none());
+    assert_eq!(queue.look().refused, 1);
+    assert!(queue.look().since.is_some());
+    drop(places);
+    assert!(queue.join(true).is_some());
+}
+
+#[tokio::test]
+async fn the_first_refusal_after_an_alert_is_told_and_none_is_missed() {
+    let changed = Arc::new(Notify::new());
+    let told = || async {
+        let brief = std::time::Duration::from_millis(1);
+        tokio::time::timeout(brief, changed.notified()).await.is_ok()
+    };
+    let queue = Queue::new(0, Arc::clone(&changed));
+    let seen = queue.look();
+    assert!(queue.join(true).is_none() && told().await);
+    queue.turned_away();
+    assert!(!told().await);
+    // Two came since it was looked at.
+    queue.alert(&seen);
+    assert!(told().await);
+    queue.alert(&queue.look());
+    assert!(!told().await);
+    queue.turned_away();
+    queue.turned_away();
+    assert!(told().await && !told().await);
+    let Waiting { refused, turned_away, .. } = queue.look();
+    assert_eq!((refused, turned_away), (1, 3));
+}
+
+#[test]
+fn it_counts_who_came_who_had_a_turn_and_how_many_waited_at_once() {
+    let queue = queue(2);
+    let [a, b] = [(); 2].map(|()| queue.join(true).unwrap());
+    assert!(queue.join(true).is_none());
+    a.admitted();
+    drop(b);
+    let Waiting { now, ended, joined, admitted, refused, most, .. } = queue.look();
+    assert_eq!((now, joined, admitted, refused, most), (0, 2, 1, 1, 2));
+    assert!(ended.is_some());
+    queue.forget_most();
+    let _c = queue.join(true).unwrap();
+    assert_eq!(queue.look().most, 1);
+}
+
+#[test]
+fn new_calls_overtake_only_those_that_cannot_go_anywhere() {
+    let queue = queue(2);
+    let _picky = queue.join(false).unwrap();
+    assert!(!queue.is_busy());
+    let any = queue.join(true).unwrap();
+    assert!(queue.is_busy() && any.is_next());
+}
