@@ -27,7 +27,7 @@
 //! exponential in the depth of the message. Do not send such types.
 
 mod explain;
-mod read;
+mod guard;
 mod scan;
 
 pub use scan::{scan, skip};
@@ -108,7 +108,7 @@ impl Codec {
     /// Bytes that are not a `T` or exceed a limit of the guard; code `Internal`.
     #[inline]
     pub fn decode_scanned<'de, T: Deserialize<'de>>(self, bytes: &'de [u8]) -> Result<T, RpcError> {
-        read::decode(bytes, self == Self::Named).map_err(|error| explain::decode::<T>(&error))
+        guard::decode(bytes, self == Self::Named).map_err(|error| explain::decode::<T>(&error))
     }
 }
 
