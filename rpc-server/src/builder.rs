@@ -8,11 +8,12 @@ use crate::{
     runtime,
     selection::Selection,
     server::Server,
+    signals::Signals,
 };
 use rpc_core::{
     SetupError, defaults, discovery::RegistrySource, service::BoundService, transport::Network,
 };
-use std::{fmt::Display, io, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 /// Describes a server; see [`Server::builder`].
 #[derive(Debug)]
@@ -324,43 +325,5 @@ fn plan(config: Config, registry: Option<RegistrySource>, network: Network) -> P
         method_limits,
         notice: config.notice.unwrap_or(defaults::NOTICE),
         drain: config.drain.unwrap_or(defaults::DRAIN),
-    }
-}
-
-/// Ctrl-C and, where there is such a thing, SIGTERM.
-#[derive(Debug)]
-struct Signals {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(unix)]
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
     }
 }

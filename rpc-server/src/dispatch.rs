@@ -6,12 +6,12 @@
 use crate::{
     gates::{Gates, Place},
     handler::{Ended, Handler},
-    inline::Meter,
+    inline::{HEAVY, Meter},
     limits::Permit,
     peers::Peer,
     reply::{CallRef, Outgoing, Refusal},
     router::{NoRoute, Route},
-    task::Task,
+    task::{First, Task},
 };
 use rpc_core::{
     CallContext, MetadataEntry, TraceId,
@@ -139,10 +139,12 @@ impl Dispatcher {
         let left = admitted.deadline - now;
         admitted.place = self.limits(&admitted, |gates| gates.enter(now, left))?;
         admitted.at = now;
-        if self.peer.serving.router.pace(admitted.call.route).is_short() {
+        if body.len() > HEAVY {
+            self.run_in_task(admitted, body, First::Heavy);
+        } else if self.peer.serving.router.pace(admitted.call.route).is_short() {
             self.run_here(admitted, body, cx, out);
         } else {
-            self.run_in_task(admitted, body);
+            self.run_in_task(admitted, body, First::Timed);
         }
         Ok(())
     }
@@ -274,11 +276,11 @@ impl Dispatcher {
         }
     }
 
-    fn run_in_task(&mut self, admitted: Admitted, body: Body) {
+    fn run_in_task(&mut self, admitted: Admitted, body: Body, first: First) {
         let size = body.len();
         let handler = self.handler(&admitted, body, CallContext::default());
         self.meter.spawned();
-        self.running_task(admitted, size).spawn_run(handler);
+        self.running_task(admitted, size).spawn_run(handler, first);
     }
 
     fn answer(&mut self, mut admitted: Admitted, ended: Ended, out: &mut Vec<u8>) {

@@ -4,6 +4,7 @@
 //! compute, polled one after the other by the reader, hold up everything behind them on a machine
 //! with idle cores. So a method starts in tasks and earns the short way by being short.
 
+use rpc_core::defaults;
 use std::{
     sync::atomic::{AtomicU8, Ordering},
     time::Duration,
@@ -19,6 +20,10 @@ const TO_SPAWN: Duration = Duration::from_micros(1);
 /// Polls after which the clock is read at the latest: a single poll of a millisecond among them
 /// makes their average too long, and a reader is not held up for longer than that unnoticed.
 const BATCH: usize = 16;
+
+/// A request of more bytes has a task of its own in any case, and how long it takes says nothing of
+/// its method: reading and writing as much takes longer than the short polls of others may.
+pub(crate) const HEAVY: usize = 2 * defaults::CHUNK as usize;
 
 /// How one method has behaved. Relaxed: a stale value costs a task or a short delay.
 #[derive(Debug, Default)]

@@ -18,6 +18,7 @@
 mod builder;
 mod config;
 mod server;
+mod signals;
 
 mod lifecycle;
 

@@ -27,11 +27,19 @@ pub(crate) struct Task {
     pub(crate) place: Option<Place>,
 }
 
+/// Whether the first poll of a handler tells how long others of its method take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    Timed,
+    /// Its request is [heavy](crate::inline::HEAVY).
+    Heavy,
+}
+
 impl Task {
     /// Runs a handler that was not polled yet.
-    pub(crate) fn spawn_run(self, handler: Handler) {
+    pub(crate) fn spawn_run(self, handler: Handler, first: First) {
         self.spawn(move |task| async move {
-            let ended = task.run(handler, true).await;
+            let ended = task.run(handler, Some(first)).await;
             task.finish(ended).await;
         });
     }
@@ -40,7 +48,7 @@ impl Task {
     /// that it was given is the reader's.
     pub(crate) fn spawn_rest(self, handler: Handler) {
         self.spawn(move |task| async move {
-            let ended = task.run(handler, false).await;
+            let ended = task.run(handler, None).await;
             task.finish(ended).await;
         });
     }
@@ -58,13 +66,12 @@ impl Task {
     }
 
     /// Polls the handler until it ends or its time has passed; then it is dropped.
-    async fn run(&self, mut handler: Handler, mut fresh: bool) -> Result<Ended, Reason> {
+    async fn run(&self, mut handler: Handler, mut first: Option<First>) -> Result<Ended, Reason> {
         let mut limit = pin!(None::<Sleep>);
         poll_fn(move |cx| {
-            let polled = if std::mem::take(&mut fresh) {
-                self.first_poll(&mut handler, cx)
-            } else {
-                handler.poll(&self.peer.serving.router, cx).map(Ok)
+            let polled = match first.take() {
+                Some(first) => self.first_poll(&mut handler, first, cx),
+                None => handler.poll(&self.peer.serving.router, cx).map(Ok),
             };
             if polled.is_ready() {
                 return polled;
@@ -81,10 +88,11 @@ impl Task {
         .await
     }
 
-    /// The first poll: not for a call that has waited too long for a free thread, and timed.
+    /// The first poll: not for a call that has waited too long for a free thread.
     fn first_poll(
         &self,
         handler: &mut Handler,
+        first: First,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ended, Reason>> {
         let begun = Instant::now();
@@ -93,7 +101,9 @@ impl Task {
         }
         let router = &self.peer.serving.router;
         let polled = handler.poll(router, cx).map(Ok);
-        router.pace(self.call.route).record(begun.elapsed());
+        if first == First::Timed {
+            router.pace(self.call.route).record(begun.elapsed());
+        }
         polled
     }
 

@@ -43,11 +43,12 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The smallest kept buffer with room for `needed` bytes; it is empty.
+    /// The smallest kept buffer with room for `needed` bytes; it is empty. Of several the one that
+    /// came back last, of which most is still in a processor's cache.
     pub(super) fn take(&self, needed: usize) -> Option<Vec<u8>> {
         let mut kept = self.lock();
         let fits = |(_, buffer): &(usize, &Vec<u8>)| buffer.capacity() >= needed;
-        let candidates = kept.buffers.iter().enumerate().filter(fits);
+        let candidates = kept.buffers.iter().enumerate().rev().filter(fits);
         let (at, _) = candidates.min_by_key(|(_, buffer)| buffer.capacity())?;
         let buffer = kept.buffers.remove(at)?;
         kept.bytes -= buffer.capacity();

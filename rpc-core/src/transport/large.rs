@@ -1,11 +1,11 @@
 //! Sending large messages: piece by piece, as credit comes, from where the body lies.
 
-use super::{Body, BodyWindow, CreditError, Ended, Link, Message, Sent, Taken};
+use super::{Body, BodyWindow, CreditError, Ended, Link, Message, Sent, Taken, outbox::SLICES};
 use crate::wire::{Header, Kind, flag, put_header};
 use std::io::IoSlice;
 
 /// Pieces that leave in one write. Small frames queue behind them, but a window bounds that, too.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = SLICES / 2;
 
 /// A large message that has begun to leave.
 ///
@@ -180,7 +180,7 @@ impl<'a> Pieces<'a> {
             *end = heads.len();
             count += 1;
         }
-        let mut slices = [IoSlice::new(&[]); 2 * AT_ONCE];
+        let mut slices = [IoSlice::new(&[]); SLICES];
         let mut start = 0;
         for ((piece, end), pair) in
             body.chunks(taken.piece()).zip(ends).zip(slices.chunks_exact_mut(2))
@@ -190,7 +190,7 @@ impl<'a> Pieces<'a> {
             start = end;
         }
         let begins_request = self.header.kind == Kind::Request;
-        let slices = &mut slices[..2 * count as usize];
+        let slices = &slices[..2 * count as usize];
         link.outbox.send_slices(&link.stream, slices, count, begins_request)
     }
 

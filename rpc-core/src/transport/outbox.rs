@@ -12,6 +12,7 @@ mod direct;
 
 use super::{Socket, lock};
 use crate::{defaults, wire::set_skipped};
+pub(super) use direct::SLICES;
 use lead::Lead;
 use std::{
     io,
@@ -70,6 +71,22 @@ enum Phase {
     Sealed,
     /// Nothing more at all.
     Closed,
+}
+
+impl State {
+    /// What was appended, to be written now; more is appended elsewhere.
+    fn take_buffer(&mut self) -> Vec<u8> {
+        let spare = std::mem::take(&mut self.spare);
+        std::mem::replace(&mut self.buffer, spare)
+    }
+
+    /// Keeps the memory of a buffer that was written.
+    fn keep_spare(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        if buffer.capacity() <= KEPT && self.phase != Phase::Closed {
+            self.spare = buffer;
+        }
+    }
 }
 
 /// Where a frame ended up.
@@ -315,7 +332,7 @@ impl Outbox {
             if state.failed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            let (mut mine, mut at) = if state.at < state.refused.len() {
+            let (mine, mut at) = if state.at < state.refused.len() {
                 (std::mem::take(&mut state.refused), std::mem::take(&mut state.at))
             } else if state.buffer.is_empty() {
                 state.owned = false;
@@ -323,8 +340,7 @@ impl Outbox {
                 return Ok(true);
             } else {
                 state.frames = 0;
-                let spare = std::mem::take(&mut state.spare);
-                (std::mem::replace(&mut state.buffer, spare), 0)
+                (state.take_buffer(), 0)
             };
             drop(state);
             let result = {
@@ -339,12 +355,7 @@ impl Outbox {
             }
             state = lock(&self.state);
             match result {
-                Ok(()) => {
-                    mine.clear();
-                    if mine.capacity() <= KEPT && state.phase != Phase::Closed {
-                        state.spare = mine;
-                    }
-                }
+                Ok(()) => state.keep_spare(mine),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if state.phase != Phase::Closed {
                         (state.refused, state.at) = (mine, at);

@@ -48,6 +48,8 @@ pub trait Lab {
     async fn panic(&self) -> Result<()>;
     /// The length of what was sent.
     async fn length(&self, data: &[u8]) -> Result<u64>;
+    /// The task in which it is polled; with bytes the poll is a long one.
+    async fn task(&self, data: &[u8]) -> Result<String>;
     /// So many bytes.
     async fn bytes(&self, count: usize) -> Result<Vec<u8>>;
     /// Milliseconds that are left, and a metadata value.
@@ -130,6 +132,14 @@ impl Lab for LabService {
     async fn length(&self, data: &[u8]) -> Result<u64> {
         let _running = Running::start(&self.0);
         Ok(data.len() as u64)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "it stands for work")]
+    async fn task(&self, data: &[u8]) -> Result<String> {
+        if !data.is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(format!("{:?}", tokio::task::try_id()))
     }
 
     async fn bytes(&self, count: usize) -> Result<Vec<u8>> {

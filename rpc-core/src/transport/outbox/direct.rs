@@ -7,10 +7,14 @@ use std::{
     sync::atomic::Ordering,
 };
 
+/// Slices that are sent at once, at most.
+pub(in crate::transport) const SLICES: usize = 8;
+
 impl Outbox {
-    /// Sends whole frames, `count` of them, that are made of `slices`. When nobody writes at the
-    /// moment they are written at once, and only what the socket refuses is copied; else all is,
-    /// for whoever writes.
+    /// Sends whole frames, `count` of them, that are made of `slices`, of which there are at most
+    /// [`SLICES`]. When nobody writes at the moment they are written at once, and only what the socket
+    /// refuses is copied; else all is, for whoever writes. A leader that lets others go first does
+    /// not write yet: it is relieved, and what was gathered leaves in front of the slices.
     ///
     /// Frames that begin a request need [`room`](Self::room); others do not.
     ///
@@ -21,7 +25,7 @@ impl Outbox {
     pub fn send_slices(
         &self,
         stream: &Socket,
-        slices: &mut [IoSlice<'_>],
+        slices: &[IoSlice<'_>],
         count: u32,
         begins_request: bool,
     ) -> Result<Sent, Ended> {
@@ -32,46 +36,58 @@ impl Outbox {
             Phase::Open if begins_request && state.buffer.len() >= ROOM => return Err(Ended::Full),
             _ => {}
         }
-        if state.owned {
+        if state.owned && !state.lead.give_up() {
             let sent = self.put(&mut state, |out| append(slices, out));
             state.frames += count - 1;
             return Ok(sent);
         }
-        // Without an owner nothing waits: these bytes are next.
+        // Without an owner, or with one that has not begun to write, nothing was refused: these
+        // bytes are next after what waits in the buffer.
         state.owned = true;
+        state.frames = 0;
         let start = self.appended.load(Ordering::Relaxed);
         let end = start + slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         self.appended.store(end, Ordering::Release);
+        let gathered = state.take_buffer();
         drop(state);
-        self.write_directly(stream, slices);
+        self.write_directly(stream, gathered, slices);
         Ok(Sent { start, end, owner: false })
     }
 
-    /// Writes these slices, then what others have appended meanwhile.
-    fn write_directly(&self, stream: &Socket, slices: &mut [IoSlice<'_>]) {
+    /// Writes what was gathered, then these slices, then what others have appended meanwhile.
+    fn write_directly(&self, stream: &Socket, gathered: Vec<u8>, slices: &[IoSlice<'_>]) {
+        let mut all = [IoSlice::new(&[]); 1 + SLICES];
+        all[0] = IoSlice::new(&gathered);
+        all[1..=slices.len()].copy_from_slice(slices);
         let result = {
             let ended = lock(&self.writing);
             if *ended {
                 return;
             }
-            self.write_slices(stream, slices)
+            self.write_slices(stream, &mut all[..=slices.len()])
         };
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.room.notify_waiters();
         }
-        let Err((error, rest)) = result else { return self.write_or_leave(stream) };
         let mut state = lock(&self.state);
         if state.phase == Phase::Closed {
             return;
         }
-        if error.kind() == io::ErrorKind::WouldBlock {
-            append(rest, &mut state.refused);
-        } else {
-            // The stream may end within a frame: nothing may follow it.
-            state.failed = true;
-        }
+        let is_done = match result {
+            Ok(()) => true,
+            Err((error, rest)) if error.kind() == io::ErrorKind::WouldBlock => {
+                append(rest, &mut state.refused);
+                false
+            }
+            Err(_) => {
+                // The stream may end within a frame: nothing may follow it.
+                state.failed = true;
+                false
+            }
+        };
+        state.keep_spare(gathered);
         drop(state);
-        self.leave();
+        if is_done { self.write_or_leave(stream) } else { self.leave() }
     }
 
     /// Writes until all is written, or says why not, and what is left.

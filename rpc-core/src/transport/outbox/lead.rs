@@ -45,6 +45,12 @@ impl Lead {
         Some(self.leader)
     }
 
+    /// Takes the lead from whoever has it: the outbox is not its to write any more. False when nobody
+    /// has it.
+    pub(super) fn give_up(&mut self) -> bool {
+        std::mem::take(&mut self.leader) != 0
+    }
+
     /// Ends the lead of this leader, which has gathered so many frames with its own in this time;
     /// false when it had none any more. Then the outbox is not its to write.
     fn end(&mut self, number: u64, frames: u32, took: Duration) -> bool {
@@ -121,7 +127,7 @@ impl Outbox {
         let mut state = lock(&self.state);
         let leader = state.lead.leader;
         if leader != 0 && leader == std::mem::replace(&mut state.lead.seen, leader) {
-            state.lead.leader = 0;
+            state.lead.give_up();
             drop(state);
             self.leave();
         }

@@ -1,6 +1,12 @@
 use super::*;
 use crate::wire::{Kind, put_signal};
-use std::{io::Read, net::TcpListener, sync::Arc, thread, time::Duration};
+use std::{
+    io::{IoSlice, Read},
+    net::TcpListener,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 use tokio::{net::TcpStream, time::Instant};
 
 /// A socket for an outbox, and its other end.
@@ -33,6 +39,56 @@ async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
     let mut arrived = [0; 3];
     far.read_exact(&mut arrived).unwrap();
     assert_eq!(arrived, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn slices_take_along_what_a_leader_has_gathered() {
+    let (near, mut far) = pair().await;
+    let outbox = Outbox::new();
+    assert!(outbox.append(|out| out.push(1)).unwrap().owner);
+    let mut leader = std::pin::pin!(outbox.lead(&near));
+    assert!(poll(leader.as_mut()).is_pending());
+    assert!(!outbox.append(|out| out.push(2)).unwrap().owner);
+    let sent = outbox.send_slices(&near, &[IoSlice::new(&[3]), IoSlice::new(&[4])], 1, true);
+    let sent = sent.unwrap();
+    assert_eq!((sent.start, sent.end, sent.owner), (2, 4, false));
+    assert_eq!(outbox.written(), 4, "nobody else was to be waited for");
+    assert!(outbox.append(|out| out.push(5)).unwrap().owner, "it is given back");
+    leader.await;
+    assert_eq!(outbox.unsent(), 1, "the owner of now writes, not the leader of then");
+    outbox.write_or_leave(&near);
+    let mut arrived = [0; 5];
+    far.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn what_the_socket_refuses_of_gathered_frames_and_slices_keeps_its_order() {
+    const MANY: usize = 32 << 20;
+    let (near, mut far) = pair().await;
+    let outbox = Outbox::new();
+    assert!(outbox.append(|out| out.resize(MANY, 1)).unwrap().owner);
+    let mut leader = Box::pin(outbox.lead(&near));
+    assert!(poll(leader.as_mut()).is_pending());
+    let (slice, end) = (vec![2; MANY], 2 * MANY as u64);
+    let sent = outbox.send_slices(&near, &[IoSlice::new(&slice)], 1, false).unwrap();
+    assert_eq!((sent.start, sent.end), (MANY as u64, end));
+    assert!(outbox.unsent() > 0, "no socket takes as much");
+    assert!(!outbox.append(|out| out.push(3)).unwrap().owner, "the flusher owns it");
+    leader.await;
+    let reader = thread::spawn(move || {
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).unwrap();
+        all
+    });
+    tokio::select! {
+        ended = outbox.flusher(&near) => panic!("{ended:?}"),
+        () = outbox.flushed() => {}
+    }
+    drop(near);
+    let all = reader.join().unwrap();
+    assert_eq!(all.len(), 2 * MANY + 1);
+    assert!(all.is_sorted());
 }
 
 #[tokio::test]
