@@ -242,6 +242,13 @@ impl Picks {
     /// The same, among endpoints that are not being probed.
     pub(super) fn choose_trusted(&self, turn: &AtomicUsize, wish: &Wish<'_>) -> Pick {
         let mut seen = Seen::default();
+        if let [only] = &*self.ready.candidates
+            && wish.tried.is_empty()
+            && let Some(connection) = only.connection(&mut seen, |_| true)
+        {
+            // No strategy would choose another.
+            return Pick::Found(Arc::clone(connection));
+        }
         for line in [&self.ready, &self.greeting] {
             let candidates = &*line.candidates;
             let mut choice = Choice { candidates, turn, tried: wish.tried, fitted: None, seen };
