@@ -415,8 +415,8 @@ impl Story {
             let ran = error.outcome() == Outcome::Ran && error.message() == "told to fail";
             let lie = at.is_some_and(|at| lab.lies().contains(&at));
             // A large request waits for credit that never comes.
-            let begun = lie && error.outcome() == Outcome::NotSent;
-            let truly = error.outcome() == Outcome::Unknown || failed && ran || begun;
+            let unsent = lie && error.outcome() == Outcome::NotSent;
+            let truly = error.outcome() == Outcome::Unknown || failed && ran || unsent;
             assert!(truly, "{}", said());
             with_lies += usize::from(lie);
             // Each of its attempts was struck.
