@@ -58,6 +58,8 @@ impl Gauge {
         let (known, latency) = (self.nanos(), passed(since, now));
         let sample = match lesson {
             Lesson::Answered => latency,
+            // Of one that has never answered a lower bound says nothing: it may never answer.
+            Lesson::AtLeast if known == 0.0 => PENALTY.max(latency),
             Lesson::AtLeast => known.max(latency),
             Lesson::Failed => PENALTY.max(latency),
             Lesson::Overloaded => return self.reported(u8::MAX),
@@ -196,6 +198,13 @@ mod tests {
         learn(&gauge, AtLeast, MS * 20, 2 * SECOND);
         assert!((ms(&gauge) - 20.0).abs() < 1e-6);
         learn(&gauge, Failed, MS, 3 * SECOND);
+        assert!((ms(&gauge) - 5000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn who_has_never_answered_is_not_known_by_the_patience_of_callers() {
+        let gauge = Gauge::default();
+        learn(&gauge, AtLeast, MS, SECOND);
         assert!((ms(&gauge) - 5000.0).abs() < 1e-6);
     }
 
