@@ -1,7 +1,12 @@
 //! Whether a call that may be retried is, and when.
 
 use super::{Progress, Route, backoff};
-use crate::{budget::After, clock::Time, cluster::Pick, verdict::Ended};
+use crate::{
+    budget::After,
+    clock::Time,
+    cluster::{Pick, Tried},
+    verdict::Ended,
+};
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
@@ -51,10 +56,11 @@ impl Route {
         true
     }
 
-    /// Whether another endpoint is there, or worth waiting for: a provider that is lost may come
-    /// back, one that answered with an error is not asked again.
+    /// Whether another endpoint is there, or worth waiting for: a provider that was lost, now or
+    /// earlier, may come back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
         matches!(ended, Ended::Unknown)
+            || progress.tried.iter().any(Tried::may_come_back)
             || matches!(self.cluster.look(&progress.wish()), Pick::Found(_) | Pick::Full)
     }
 }

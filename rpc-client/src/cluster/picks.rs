@@ -93,6 +93,11 @@ impl Tried {
         let endpoint = connection.standing.number;
         Self { endpoint, connection: connection.number, only_connection }
     }
+
+    /// Whether there may be another connection to the same endpoint, for the same call.
+    pub(crate) fn may_come_back(&self) -> bool {
+        self.only_connection
+    }
 }
 
 impl Candidate {

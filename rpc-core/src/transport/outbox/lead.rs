@@ -12,8 +12,8 @@ use tokio::{task::yield_now, time::Instant};
 const YIELDS: u32 = 4;
 /// What a frame that was gathered may have cost in time: about what a write of its own does.
 const FRAME: Duration = Duration::from_micros(20);
-/// Leaders that write at once, after giving way has not paid, before one tries again: at first,
-/// and at most. The number doubles each time that it still does not pay.
+/// Leaders that write at once, after giving way has not paid, before one looks whether it would
+/// now: at first, and at most. The number doubles each time that it would not.
 const AT_ONCE: u32 = 64;
 const AT_ONCE_MOST: u32 = 8192;
 
@@ -28,21 +28,54 @@ pub(super) struct Lead {
     seen: u64,
     /// How often in a row it has not paid.
     lost: u32,
-    /// How many more write at once before it is tried again, and how many do the next time.
+    /// How many more write at once, of how many in all, and of how many the next time.
     at_once: u32,
+    of: u32,
     next: u32,
 }
 
+/// What a leader is to do.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// To give way and then write for all, as the leader of this number.
+    Lead(u64),
+    /// To write at once.
+    Write,
+    /// To write at once, and then see what giving way would have been: that holds nothing up.
+    WriteAndLook,
+}
+
 impl Lead {
-    /// The number of a new leader, or `None` when it is to write at once.
-    fn begin(&mut self) -> Option<u64> {
+    /// A new leader's turn.
+    fn begin(&mut self) -> Turn {
         if self.at_once > 0 {
             self.at_once -= 1;
-            return None;
+            if self.at_once > 0 {
+                return Turn::Write;
+            }
+            // Unless the look tells otherwise.
+            self.rest();
+            return Turn::WriteAndLook;
         }
         self.leaders += 1;
         self.leader = self.leaders;
-        Some(self.leader)
+        Turn::Lead(self.leader)
+    }
+
+    /// Lets leaders write at once for a while.
+    fn rest(&mut self) {
+        self.at_once = self.next.max(AT_ONCE);
+        self.of = self.at_once;
+        self.next = (self.at_once * 2).min(AT_ONCE_MOST);
+    }
+
+    /// Who has written at once was put behind all others for this time. Those who wrote meanwhile
+    /// it would have gathered: if at their price, giving way is tried again.
+    fn looked(&mut self, took: Duration) {
+        let others = self.of.saturating_sub(self.at_once);
+        if others > 0 && took <= FRAME * (others + 1) {
+            self.at_once = 0;
+        }
     }
 
     /// Takes the lead from whoever has it: the outbox is not its to write any more. False when nobody
@@ -65,8 +98,7 @@ impl Lead {
         // That nobody else had anything to send may be chance; time that was lost is not.
         self.lost += if took <= FRAME * frames { 1 } else { YIELDS };
         if self.lost >= YIELDS {
-            self.at_once = self.next.max(AT_ONCE);
-            self.next = (self.at_once * 2).min(AT_ONCE_MOST);
+            self.rest();
             // One try decides whether it is worth it again.
             self.lost = YIELDS - 1;
         }
@@ -102,8 +134,16 @@ impl Outbox {
                 }
             }
         }
-        let Some(number) = lock(&self.state).lead.begin() else {
-            return self.write_or_leave(socket);
+        let turn = lock(&self.state).lead.begin();
+        let number = match turn {
+            Turn::Lead(number) => number,
+            Turn::Write => return self.write_or_leave(socket),
+            Turn::WriteAndLook => {
+                self.write_or_leave(socket);
+                let began = Instant::now();
+                yield_now().await;
+                return lock(&self.state).lead.looked(began.elapsed());
+            }
         };
         let leader = Leader { outbox: self, number, began: Instant::now() };
         let mut before = 0;
@@ -146,13 +186,23 @@ mod tests {
 
     const SHORT: Duration = Duration::from_micros(10);
 
-    /// How many leaders of `count` give way, when each gathers so many frames in this time.
+    /// How many leaders of `count` give way, when each gathers so many frames in this time, or would
+    /// have.
     fn giving_way(lead: &mut Lead, count: u32, frames: u32, took: Duration) -> u32 {
-        let mut gave_way = 0;
-        for _ in 0..count {
-            if let Some(number) = lead.begin() {
-                gave_way += 1;
-                assert!(lead.end(number, frames, took));
+        let (mut gave_way, mut left) = (0, count);
+        while left > 0 {
+            left -= 1;
+            match lead.begin() {
+                Turn::Lead(number) => {
+                    gave_way += 1;
+                    assert!(lead.end(number, frames, took));
+                }
+                Turn::Write => {}
+                Turn::WriteAndLook => {
+                    let others = (1..frames).map(|_| assert_eq!(lead.begin(), Turn::Write));
+                    left = left.saturating_sub(others.count().try_into().unwrap());
+                    lead.looked(took);
+                }
             }
         }
         gave_way
@@ -167,19 +217,18 @@ mod tests {
     }
 
     #[test]
-    fn beside_tasks_that_compute_they_write_at_once_and_try_ever_less_often() {
+    fn beside_tasks_that_compute_they_write_at_once_and_look_ever_less_often() {
         let lead = &mut Lead::default();
         let dear = Duration::from_millis(3);
-        assert_eq!(giving_way(lead, 65, 16, dear), 1, "the first has learned it");
-        assert_eq!(giving_way(lead, 100_000, 16, dear), 18);
+        assert_eq!(giving_way(lead, 100_000, 16, dear), 1, "the first has learned it");
         assert!(giving_way(lead, AT_ONCE_MOST + 1, 16, SHORT) > 0);
-        assert_eq!(giving_way(lead, 1000, 16, SHORT), 1000, "one that pays is enough");
+        assert_eq!(giving_way(lead, 1000, 16, SHORT), 1000, "one look is enough");
     }
 
     #[test]
     fn leaders_that_are_alone_write_at_once_after_a_while() {
         let lead = &mut Lead::default();
-        assert_eq!(giving_way(lead, 64 + 4, 1, SHORT), 4);
-        assert_eq!(giving_way(lead, 1, 1, SHORT), 1);
+        assert_eq!(giving_way(lead, 100_000, 1, SHORT), YIELDS);
+        assert!(giving_way(lead, AT_ONCE_MOST + 2, 2, SHORT) > 0, "until they are no more");
     }
 }
