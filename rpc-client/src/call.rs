@@ -46,8 +46,9 @@ pub(crate) struct Route {
 }
 
 impl Invoke for Route {
-    fn invoke<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<RawReply, RpcError>> {
-        Box::pin(self.run(call))
+    fn invoke<'a>(&'a self, mut call: Call<'a>) -> BoxFuture<'a, Result<RawReply, RpcError>> {
+        // Lent: a future keeps what it is given twice.
+        Box::pin(async move { self.run(&mut call).await })
     }
 }
 
@@ -55,27 +56,22 @@ impl Invoke for Route {
 const LONGEST: Duration = Duration::from_millis(u32::MAX as u64);
 
 impl Route {
-    async fn run(&self, mut call: Call<'_>) -> Result<RawReply, RpcError> {
-        let mut progress = self.begin(&call);
+    async fn run(&self, call: &mut Call<'_>) -> Result<RawReply, RpcError> {
+        let mut progress = self.begin(call);
         if progress.deadline <= progress.now {
             let e = RpcError::deadline_exceeded("no time was left when the call was made");
-            return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent)));
+            return Err(place(call, &progress, e.with_outcome(Outcome::NotSent)));
         }
         let _in_flight = match self.shared.enter() {
             Ok(in_flight) => in_flight,
-            Err(e) => return Err(place(&call, &progress, e)),
+            Err(e) => return Err(place(call, &progress, e)),
         };
-        let prepared = key(progress.balance, &mut call)
-            .and_then(|key| Ok((key, metadata(call.context, call.options)?)));
-        let metadata = match prepared {
-            Ok((key, metadata)) => {
-                progress.key = key;
-                metadata
-            }
-            Err(e) => return Err(place(&call, &progress, e.with_outcome(Outcome::NotSent))),
+        let metadata = match prepare(call, &mut progress) {
+            Ok(metadata) => metadata,
+            Err(e) => return Err(place(call, &progress, e.with_outcome(Outcome::NotSent))),
         };
         let number = self.cluster.budget.earn(progress.now);
-        let pace = self.pace_of(&call);
+        let pace = self.pace_of(call);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
             // not wait is small.
@@ -83,12 +79,11 @@ impl Route {
                 Pick::Found(connection) if progress.place.is_none() => connection,
                 _ => match Box::pin(self.connection(&mut progress)).await {
                     Ok(connection) => connection,
-                    Err(e) => return Err(self.given_up(&call, &progress, e)),
+                    Err(e) => return Err(self.given_up(call, &progress, e)),
                 },
             };
             let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
-            let attempt =
-                self.attempt(&mut call, &connection, &mut progress, &metadata, pace).await;
+            let attempt = self.attempt(call, &connection, &mut progress, &metadata, pace).await;
             // Without one it admitted nothing.
             let Some((attempt, now)) = observer.saw(attempt) else { continue };
             attempt.report(attempt.by.as_ref().unwrap_or(&connection));
@@ -117,7 +112,7 @@ impl Route {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
-                _ => return Err(self.given_up(&call, &progress, error)),
+                _ => return Err(self.given_up(call, &progress, error)),
             }
         }
     }
@@ -247,6 +242,12 @@ impl Route {
     }
 }
 
+/// Where the call's key is, and what it takes along.
+fn prepare(call: &mut Call<'_>, progress: &mut Progress) -> Result<Metadata, RpcError> {
+    progress.key = key(progress.balance, call)?;
+    metadata(call.context, call.options)
+}
+
 /// The error as the caller gets it: with the place of its call.
 fn place(call: &Call<'_>, progress: &Progress, error: RpcError) -> RpcError {
     let endpoint = progress.last.as_ref().map(|(connection, _)| connection.addr);
@@ -274,10 +275,10 @@ mod tests {
     /// Larger than a kilobyte, its memory would come by the allocator's slow path.
     #[test]
     fn the_future_of_a_call_is_small() {
-        fn size<'a, F: Future>(_: impl FnOnce(&'a Route, Call<'a>) -> F) -> usize {
+        fn size<'a, F: Future>(_: impl FnOnce(&'a Route, &'a mut Call<'a>) -> F) -> usize {
             size_of::<F>()
         }
-        let size = size(Route::run);
+        let size = size(Route::run) + size_of::<Call<'_>>();
         assert!(size <= 1000, "{size} bytes");
     }
 }
