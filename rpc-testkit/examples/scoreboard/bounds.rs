@@ -10,7 +10,7 @@ use crate::{
     stage::Mark,
     traffic::{DEADLINE, Kind},
 };
-use rpc_core::{Outcome, RpcError};
+use rpc_core::{Outcome, RpcCode, RpcError};
 use rpc_testkit::{journal::Executions, load::Call};
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
@@ -90,8 +90,9 @@ impl Cause {
             What::Failing => error.outcome() == Outcome::Ran && self.in_flight(call) && there,
             What::Stranger => error.outcome() == Outcome::Refused && made && there,
             What::Overload => {
-                matches!(error.outcome(), Outcome::Refused | Outcome::NotSent)
-                    && self.in_flight(call)
+                // A call that was lost to another fault before, and then refused, may have run.
+                let refused = matches!(error.outcome(), Outcome::Refused | Outcome::NotSent);
+                (refused || error.code() == RpcCode::ResourceExhausted) && self.in_flight(call)
             }
         }
     }
