@@ -4,15 +4,27 @@
 #![allow(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use dashmap::DashMap;
 use rpc_client::{Client, bench::Table};
 use rpc_core::{
     rpc_client, rpc_service,
+    transport::Body,
     wire::{Header, Kind, next_frame, put_frame},
 };
 use rpc_server::Server;
 use serde::{Deserialize, Serialize};
-use std::{hint::black_box, time::Duration};
-use tokio::runtime::{Builder, Runtime};
+use std::{
+    collections::HashMap,
+    hint::black_box,
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Waker},
+    time::Duration,
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::oneshot,
+};
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Echo {
@@ -41,6 +53,31 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
+/// What our table does, in the textbook's way: a map from call ids to channels for one reply each.
+fn oneshots(
+    calls: usize,
+    insert: impl Fn(u64, oneshot::Sender<Body>),
+    take: impl Fn(u64) -> Option<oneshot::Sender<Body>>,
+) {
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut waiting: Vec<_> = (0..calls as u64)
+        .map(|id| {
+            let (sender, mut receiver) = oneshot::channel();
+            insert(id, sender);
+            assert!(Pin::new(&mut receiver).poll(cx).is_pending());
+            receiver
+        })
+        .collect();
+    for id in 0..calls as u64 {
+        let sender = take(id).expect("it waits");
+        assert!(sender.send(Body::new()).is_ok(), "it waits");
+    }
+    for receiver in &mut waiting {
+        assert!(Pin::new(receiver).poll(cx).is_ready(), "it was answered");
+    }
+}
+
+/// Our table of calls beside the textbook's, on one thread.
 fn table(c: &mut Criterion) {
     let runtime = runtime();
     let table = runtime.block_on(Table::new()).expect("a socket");
@@ -49,6 +86,24 @@ fn table(c: &mut Criterion) {
         group.throughput(Throughput::Elements(calls as u64));
         group.bench_function(BenchmarkId::new("round trip", calls), |b| {
             b.iter(|| table.round_trips(1, black_box(calls)));
+        });
+        let map = DashMap::new();
+        group.bench_function(BenchmarkId::new("DashMap and oneshot", calls), |b| {
+            b.iter(|| {
+                let (insert, take) = (
+                    |id, sender| drop(map.insert(id, sender)),
+                    |id| map.remove(&id).map(|(_, sender)| sender),
+                );
+                oneshots(black_box(calls), insert, take);
+            });
+        });
+        let map = Mutex::new(HashMap::new());
+        group.bench_function(BenchmarkId::new("Mutex, HashMap and oneshot", calls), |b| {
+            let lock = || map.lock().expect("nobody panics");
+            b.iter(|| {
+                let insert = |id, sender| drop(lock().insert(id, sender));
+                oneshots(black_box(calls), insert, |id| lock().remove(&id));
+            });
         });
     }
     group.bench_function("deadlines, 100000 calls, none near", |b| {

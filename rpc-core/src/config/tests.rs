@@ -1,3 +1,7 @@
+#![cfg_attr(
+    not(feature = "config-file"),
+    allow(dead_code, reason = "what reads files is tested where there is the feature")
+)]
 #![expect(unreachable_pub, reason = "the macro makes what other crates show")]
 
 use super::*;

@@ -12,7 +12,7 @@ pub(in crate::transport) const SLICES: usize = 8;
 
 impl Outbox {
     /// Sends whole frames, `count` of them, that are made of `slices`, of which there are at most
-    /// [`SLICES`]. When nobody writes at the moment they are written at once, and only what the socket
+    /// `SLICES`. When nobody writes at the moment they are written at once, and only what the socket
     /// refuses is copied; else all is, for whoever writes. A leader that lets others go first does
     /// not write yet: it is relieved, and what was gathered leaves in front of the slices.
     ///
