@@ -2,8 +2,8 @@
 # What faults cost: providers are killed, paused, replaced, slowed down and overloaded, ZooKeeper is
 # killed, wiped and cut off, all under a steady load, and every call and every execution is counted.
 #
-#   ./scoreboard.sh                         the table of the README: 7 min
-#   ./scoreboard.sh --quick                 the same with shorter outages: 4 min
+#   ./scoreboard.sh                         the table of the README: 5 min
+#   ./scoreboard.sh --quick                 the same with shorter outages
 #   ./scoreboard.sh --more                  also other faults and combinations: 15 min
 #   ./scoreboard.sh --only "kill -9"        the rows whose name contains this
 #   ./scoreboard.sh --combine kill,pause --between 300 --providers 2
