@@ -6,7 +6,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    hint::black_box,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
 };
 
 /// Bytes that are kept at most, used or not.
@@ -19,6 +20,9 @@ const STEP: usize = 16 * 1024;
 /// as others of whole pages do, and there are processors (see [`copy`](super::copy)) on which
 /// copying between such places is slow.
 const OFF: usize = 1328;
+
+/// What [`allocate`] frees at first. Nothing of it is ever touched.
+const FREED: usize = 4 * 1024 * 1024;
 
 /// Buffers by when they came back, the oldest first.
 #[derive(Debug)]
@@ -72,6 +76,18 @@ impl Pool {
             old.push(oldest);
         }
     }
+}
+
+/// Memory that was not kept.
+///
+/// The first time it also makes the system's allocator keep more of what is freed. glibc's gives memory
+/// from 128 KiB on, and as much at the end of a heap, back to the system at once, so that each large
+/// body would be taken anew page by page; when it sees that something larger is freed, it raises both limits
+/// to that and to twice as much.
+pub(super) fn allocate(capacity: usize) -> Vec<u8> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(black_box(Vec::<u8>::with_capacity(FREED))));
+    Vec::with_capacity(capacity)
 }
 
 /// The capacity to take for `needed` bytes.
