@@ -22,7 +22,7 @@ const STEP: usize = 16 * 1024;
 const OFF: usize = 1328;
 
 /// What [`allocate`] frees at first. Nothing of it is ever touched.
-const FREED: usize = 4 * 1024 * 1024;
+const FREED: usize = KEPT_BYTES / 2;
 
 /// Buffers by when they came back, the oldest first.
 #[derive(Debug)]
@@ -80,10 +80,11 @@ impl Pool {
 
 /// Memory that was not kept.
 ///
-/// The first time it also makes the system's allocator keep more of what is freed. glibc's gives memory
-/// from 128 KiB on, and as much at the end of a heap, back to the system at once, so that each large
-/// body would be taken anew page by page; when it sees that something larger is freed, it raises both limits
-/// to that and to twice as much.
+/// The first time it also makes the system's allocator keep more of what programs free, since the
+/// values of large bodies lie in its memory. glibc's gives back to the system what has 128 KiB or
+/// more, and as much at the end of a heap, so that the next body takes it anew, page by page. Once it
+/// has seen something larger freed, it keeps what is smaller, and twice as much at the end of a heap:
+/// 16 MiB, as is kept here.
 pub(super) fn allocate(capacity: usize) -> Vec<u8> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| drop(black_box(Vec::<u8>::with_capacity(FREED))));
