@@ -56,11 +56,15 @@ impl Route {
         true
     }
 
-    /// Whether another endpoint is there, or worth waiting for: a provider that was lost, now or
-    /// earlier, may come back, one that answered with an error is not asked again.
+    /// Whether another endpoint is there, or worth waiting for: a provider that was lost, by this
+    /// call or lately by anybody, may come back, one that answered with an error is not asked again.
     fn may_help(&self, ended: Ended, progress: &Progress) -> bool {
-        matches!(ended, Ended::Unknown)
-            || progress.tried.iter().any(Tried::may_come_back)
-            || matches!(self.cluster.look(&progress.wish()), Pick::Found(_) | Pick::Full)
+        if matches!(ended, Ended::Unknown) || progress.tried.iter().any(Tried::may_come_back) {
+            return true;
+        }
+        match self.cluster.look(&progress.wish()) {
+            Pick::Found(_) | Pick::Full | Pick::Outdated => true,
+            Pick::Nobody => self.cluster.picks().outlook.may_come_back(Instant::now()),
+        }
     }
 }

@@ -90,6 +90,17 @@ impl Outlook {
         }
     }
 
+    /// Whether an endpoint that is known may take calls again soon: a silent one, or one that was lost
+    /// or listed a moment ago.
+    pub(crate) fn may_come_back(&self, now: Instant) -> bool {
+        self.silent || self.grace().is_some_and(|until| until > now)
+    }
+
+    /// Until when the endpoint that was lost last is waited for.
+    fn grace(&self) -> Option<Instant> {
+        self.lost.map(|lost| lost + defaults::ENDPOINT_GRACE)
+    }
+
     /// What the registry and the endpoints say, for an error text.
     pub(crate) fn describe(&self, now: Instant) -> String {
         let ago = |since: Instant| now.saturating_duration_since(since).as_secs_f32();
@@ -155,8 +166,7 @@ pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
         Source::Live { .. } if outlook.silent => forever,
         Source::Live { since } => {
             let empty = outlook.empty.map(|empty| empty.max(*since) + defaults::EMPTY_GRACE);
-            let lost = outlook.lost.map(|lost| lost + defaults::ENDPOINT_GRACE);
-            empty.max(lost)?
+            empty.max(outlook.grace())?
         }
     };
     (until > now).then_some(until)
@@ -178,6 +188,20 @@ mod tests {
             silent: false,
             why: Vec::new(),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_lost_may_come_back_for_a_while_and_what_is_silent_at_any_time() {
+        let then = Instant::now();
+        let live = Source::Live { since: then };
+        let lost = at(live.clone(), 1, Some(then));
+        assert!(lost.may_come_back(then + Duration::from_secs(3)));
+        assert!(!lost.may_come_back(then + Duration::from_secs(6)));
+        assert!(Outlook { silent: true, ..lost }.may_come_back(then + Duration::from_secs(6)));
+        // That the registry cannot be read says nothing of the providers.
+        let stale = Source::Stale { since: then, reason: Arc::from("gone") };
+        assert!(!at(stale, 1, None).may_come_back(then));
+        assert!(!at(live, 0, None).may_come_back(then));
     }
 
     #[tokio::test(start_paused = true)]

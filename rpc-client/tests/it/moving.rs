@@ -65,6 +65,30 @@ async fn a_call_that_is_refused_elsewhere_waits_for_the_provider_that_it_lost() 
 }
 
 #[tokio::test]
+async fn a_call_that_is_refused_waits_for_a_provider_that_was_lost_before_it() {
+    let (lost, other, registry) =
+        (Provider::bind().await, Provider::bind().await, MemoryRegistry::new());
+    registry.add("test.Raw", Instance::at(lost.addr));
+    registry.add("test.Raw", Instance::at(other.addr));
+    let client = Client::connect(registry.clone()).await.unwrap();
+    let proxy: RawClient = client.get();
+    let (first, mut second) = (lost.greet().await, other.greet().await);
+    let addr = lost.addr;
+    drop((first, lost));
+    // Until it is seen.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let call = tokio::spawn(async move { proxy.get("a".into()).await });
+    let id = second.expect(Kind::Request).await.id();
+    second.refuse(id, Reason::Overloaded).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut first = Provider::at(addr).await.greet().await;
+    let id = first.expect(Kind::Request).await.id();
+    first.reply(id, &"b").await;
+    assert_eq!(timeout(BOUND, call).await.unwrap().unwrap().as_deref(), Ok("b"));
+    drop(client);
+}
+
+#[tokio::test]
 async fn what_a_call_has_waited_is_not_left_for_it_any_more() {
     let (provider, registry) = (Provider::bind().await, MemoryRegistry::new());
     let client: RawClient = Client::connect(registry.clone()).await.unwrap().get();
