@@ -52,7 +52,7 @@ impl<'de> Args<'de> {
     ///
     /// `InvalidArgument`: bytes that are not one value within the limits, not a map with names
     /// for keys, or a map that names an argument twice.
-    pub fn new(
+    pub(crate) fn new(
         body: Encoded<'de>,
         codec: Codec,
         method: &'static MethodMeta,

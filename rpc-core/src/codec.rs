@@ -31,7 +31,7 @@ mod explain;
 mod guard;
 mod scan;
 
-pub use apart::{Apart, Encoded, LongBin};
+pub(crate) use apart::{Apart, Encoded, LongBin};
 pub use scan::{scan, skip};
 
 use crate::{RpcError, memory};
@@ -119,7 +119,7 @@ impl Codec {
     ///
     /// As [`decode_scanned`](Self::decode_scanned).
     #[inline]
-    pub fn decode_encoded<'de, T: Deserialize<'de>>(
+    pub(crate) fn decode_encoded<'de, T: Deserialize<'de>>(
         self,
         value: Encoded<'de>,
     ) -> Result<T, RpcError> {

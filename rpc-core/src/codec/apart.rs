@@ -18,11 +18,11 @@ const LONGEST_HEAD: usize = 5;
 
 /// The first long `bin` of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LongBin {
+pub(crate) struct LongBin {
     /// Where its head is; its content follows.
-    pub head: Range<usize>,
+    pub(crate) head: Range<usize>,
     /// Bytes of its content.
-    pub length: usize,
+    pub(crate) length: usize,
 }
 
 impl LongBin {
@@ -33,7 +33,7 @@ impl LongBin {
 
     /// Looks for one in `start`, the beginning of a message of `total` bytes. Nothing is said about
     /// whether the message is well formed, only that the content lies within it.
-    pub fn find(start: &[u8], total: usize) -> Option<Self> {
+    pub(crate) fn find(start: &[u8], total: usize) -> Option<Self> {
         let mut at = 0;
         for _ in 0..Self::LOOK {
             let (head, length) = super::scan::extent(start.get(at..)?)?;
@@ -47,13 +47,13 @@ impl LongBin {
     }
 
     /// Appends what `start` has in front of the content, with a head of no bytes.
-    pub fn put_before(&self, start: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn put_before(&self, start: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(&start[..self.head.start]);
         out.extend_from_slice(&EMPTY);
     }
 
     /// The content, which has come.
-    pub fn filled(self, content: Vec<u8>) -> Apart {
+    pub(crate) fn filled(self, content: Vec<u8>) -> Apart {
         Apart {
             at: self.head.start,
             more: self.head.len() - EMPTY.len() + content.len(),
@@ -79,7 +79,7 @@ pub struct Apart {
 
 impl Apart {
     /// How many more bytes the message has with it.
-    pub fn more(&self) -> usize {
+    pub(crate) fn more(&self) -> usize {
         self.more
     }
 
@@ -102,7 +102,7 @@ impl Apart {
 
 /// A message, or a value within it, of which a long `bin` may lie apart.
 #[derive(Debug, Clone, Copy)]
-pub struct Encoded<'de> {
+pub(crate) struct Encoded<'de> {
     bytes: &'de [u8],
     /// What lies apart, and the head that stands in its place.
     apart: Option<(&'de Apart, &'de [u8])>,
@@ -118,7 +118,7 @@ impl<'de> From<&'de [u8]> for Encoded<'de> {
 impl<'de> Encoded<'de> {
     /// A message, and what lies apart from it.
     #[inline]
-    pub fn new(bytes: &'de [u8], apart: Option<&'de Apart>) -> Self {
+    pub(crate) fn new(bytes: &'de [u8], apart: Option<&'de Apart>) -> Self {
         match apart.and_then(|apart| apart.whole.get()) {
             None => Self { bytes, apart: apart.map(|apart| (apart, &bytes[apart.at..])) },
             Some(whole) => Self::from(&whole[..]),
@@ -127,14 +127,14 @@ impl<'de> Encoded<'de> {
 
     /// A value within it.
     #[inline]
-    pub fn within(self, bytes: &'de [u8]) -> Self {
+    pub(crate) fn within(self, bytes: &'de [u8]) -> Self {
         let is_here = |(_, head): &(_, &[u8])| bytes.as_ptr_range().contains(&head.as_ptr());
         Self { bytes, apart: self.apart.filter(is_here) }
     }
 
     /// Its bytes, without what lies apart.
     #[inline]
-    pub fn bytes(self) -> &'de [u8] {
+    pub(crate) fn bytes(self) -> &'de [u8] {
         self.bytes
     }
 

@@ -14,7 +14,7 @@ const BEFORE: usize = 64;
 /// stream of calls allocates nothing here. What is kept is bounded: 4 MiB for each thread, 16 MiB
 /// for the process.
 ///
-/// Long bytes in a body that was received may [lie apart](Apart) from the rest, in memory that the
+/// Long bytes in a body that was received may lie apart from the rest, in memory that the
 /// value gets which is decoded from it.
 pub struct Body {
     bytes: Vec<u8>,
@@ -67,7 +67,7 @@ impl Body {
 
     /// What is to be decoded.
     #[inline]
-    pub fn encoded(&self) -> Encoded<'_> {
+    pub(crate) fn encoded(&self) -> Encoded<'_> {
         Encoded::new(&self.bytes[self.start..], self.apart.as_deref())
     }
 
@@ -122,7 +122,7 @@ mod tests {
         assert!(body.is_empty() && body.total() == 0);
         body.buffer().extend_from_slice(b"abc");
         assert_eq!((&body[..], body.total()), (&b"abc"[..], 3));
-        memory::append(body.buffer(), &[7; 100_000]);
+        memory::append(body.buffer(), &vec![7; 100_000]);
         assert_eq!((&body[..4], body.len()), (&b"abc\x07"[..], 100_003));
     }
 }

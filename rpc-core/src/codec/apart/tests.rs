@@ -53,7 +53,7 @@ fn file<B>(content: B) -> File<B> {
 }
 
 fn long() -> ByteBuf {
-    ByteBuf::from((0..LONG).map(|at| at as u8).collect::<Vec<_>>())
+    ByteBuf::from((0..=u8::MAX).cycle().take(LONG).collect::<Vec<_>>())
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
