@@ -37,6 +37,8 @@ pub(super) struct Inbound {
     /// Up to which position in the stream cancels were looked for.
     looked: u64,
     cancels: Cancels,
+    /// When the last piece of a large body began or ended.
+    last_piece: Instant,
     left: bool,
 }
 
@@ -74,32 +76,38 @@ impl Inbound {
             batch: Vec::new(),
             looked: 0,
             cancels: Cancels::default(),
+            last_piece: greeted,
             left: false,
         }
     }
 
-    /// Handles the whole frames that wait in `buffer`, which was filled at `now`, and what there is
-    /// of a piece.
+    /// Handles the whole frames that wait in `buffer`, which was filled at `filled`, and what there
+    /// is of a piece.
     pub(super) fn handle(
         &mut self,
         buffer: &mut ReadBuffer,
-        now: Instant,
+        filled: Instant,
         cx: &mut Context<'_>,
     ) -> Result<Handled, Stop> {
-        self.dispatcher.begin(now);
+        self.dispatcher.begin(filled);
         self.assembly.take(buffer);
         if !self.assembly.is_waiting() {
             self.look_for_cancels(buffer);
         }
         let mut frames = 0;
         loop {
+            // What is behind others has waited for them, too.
+            let now = self.dispatcher.now();
             self.assembly.take(buffer);
             if self.assembly.is_waiting() {
                 return Ok(Handled::All(frames));
             }
             match self.assembly.settle(&mut self.batch) {
-                Some(Progress::Complete(admitted, body)) => self.complete(admitted, body, now, cx),
-                Some(Progress::More) => {}
+                Some(Progress::Complete(admitted, body)) => {
+                    self.last_piece = now;
+                    self.complete(admitted, body, now, cx);
+                }
+                Some(Progress::More) => self.last_piece = now,
                 None if self.next(buffer, now, cx)? => {
                     if self.assembly.is_waiting() {
                         continue;
@@ -192,19 +200,34 @@ impl Inbound {
         !self.assembly.is_empty()
     }
 
-    /// Forgets large bodies whose call's time has passed.
+    /// Nothing was read for a while: that no piece came is not the peer's fault.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.last_piece = now;
+    }
+
+    /// Forgets large bodies whose call's time has passed, and all of them when none gets on: a
+    /// length that was only declared keeps others out. A client that shares a slow network among
+    /// many bodies sends some piece or other all the time, and is owed no credit for the next.
     pub(super) fn expire(&mut self, now: Instant) {
+        let is_stuck = now - self.last_piece >= defaults::SLOW_PEER_TIMEOUT;
         let mut late = Vec::new();
         self.assembly.retain(|admitted| {
-            let keep = now < admitted.deadline();
+            let keep = now < admitted.deadline() && !is_stuck;
             if !keep {
-                late.push(admitted.id());
+                late.push((admitted.id(), admitted.deadline()));
             }
             keep
         });
-        for id in late {
-            let text = "the time for the call passed before all of it had arrived";
-            self.refuse(id, Refusal::new(Reason::TimePassed, text));
+        for (id, deadline) in late {
+            let refusal = if now < deadline {
+                let limit = defaults::SLOW_PEER_TIMEOUT;
+                let text = format!("no piece of the request, or of any other, came for {limit:?}");
+                Refusal::new(Reason::Overloaded, text)
+            } else {
+                let text = "the time for the call passed before all of it had arrived";
+                Refusal::new(Reason::TimePassed, text)
+            };
+            self.refuse(id, refusal);
         }
     }
 
@@ -313,6 +336,7 @@ impl Inbound {
         match admitted {
             Some(mut admitted) => {
                 self.dispatcher.hold(&mut admitted, total as usize);
+                self.last_piece = now;
                 let start = self.assembly.begin(id, admitted, total, length - taken, rest)?;
                 Ok(taken + start)
             }
