@@ -261,7 +261,7 @@ impl Dispatcher {
         cx: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) {
-        let size = body.len();
+        let size = body.total();
         let spare = std::mem::take(&mut self.spare);
         let mut handler = self.handler(&admitted, body, spare);
         let router = &self.peer.serving.router;
@@ -277,7 +277,7 @@ impl Dispatcher {
     }
 
     fn run_in_task(&mut self, admitted: Admitted, body: Body, first: First) {
-        let size = body.len();
+        let size = body.total();
         let handler = self.handler(&admitted, body, CallContext::default());
         self.meter.spawned();
         self.running_task(admitted, size).spawn_run(handler, first);

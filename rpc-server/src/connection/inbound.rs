@@ -284,8 +284,8 @@ impl Inbound {
         Ok(())
     }
 
-    /// The head of a large request, of whose frame `payload` is there, of `length` bytes. How many
-    /// of them are in front of the first piece.
+    /// The head of a large request, of whose frame `payload` is there, of `length` bytes, and how
+    /// many of them were taken.
     fn large_request(
         &mut self,
         header: Header,
@@ -315,12 +315,12 @@ impl Inbound {
         match admitted {
             Some(mut admitted) => {
                 self.dispatcher.hold(&mut admitted, total as usize);
-                self.assembly.begin(id, admitted, total, length - taken)?;
+                let start = self.assembly.begin(id, admitted, total, length - taken, rest)?;
+                Ok(taken + start)
             }
             // The piece belongs to nothing; the connection gets its credit back.
-            None => self.assembly.data(id, length - taken)?,
+            None => self.assembly.data(id, length - taken).map(|()| taken),
         }
-        Ok(taken)
     }
 
     /// Whether a request may have this id, and come at all.
