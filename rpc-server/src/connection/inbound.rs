@@ -9,7 +9,7 @@ use crate::{
 };
 use rpc_core::{
     defaults,
-    transport::{Assembly, Body, Progress, ReadBuffer, Room},
+    transport::{Assembly, Body, Calm, Progress, ReadBuffer, Room},
     wire::{
         HEADER, Header, Kind, ProtocolError, Reason, RequestHead, flag, next_frame, next_header,
         put_signal, read_close, read_total,
@@ -34,6 +34,7 @@ pub(super) struct Inbound {
     assembly: Assembly<Admitted>,
     /// The answers of one read: they leave in one write.
     batch: Vec<u8>,
+    calm: Calm,
     /// Up to which position in the stream cancels were looked for.
     looked: u64,
     cancels: Cancels,
@@ -74,6 +75,7 @@ impl Inbound {
             peer,
             assembly,
             batch: Vec::new(),
+            calm: Calm::default(),
             looked: 0,
             cancels: Cancels::default(),
             last_piece: greeted,
@@ -174,7 +176,7 @@ impl Inbound {
         }
         // A connection that has ended is noticed by who reads.
         let _ = self.peer.link.send(|out| out.extend_from_slice(&self.batch));
-        self.batch.clear();
+        self.calm.clear(&mut self.batch);
         if self.batch.capacity() > KEPT_BYTES {
             self.batch = Vec::new();
         }
