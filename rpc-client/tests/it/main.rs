@@ -13,3 +13,4 @@ mod outbox;
 mod pool;
 mod pressure;
 mod script;
+mod whole;
