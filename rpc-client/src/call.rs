@@ -82,10 +82,9 @@ impl Route {
                     Err(e) => return Err(self.given_up(call, &progress, e)),
                 },
             };
-            let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
             let attempt = self.attempt(call, &connection, &mut progress, &metadata, pace).await;
             // Without one it admitted nothing.
-            let Some((attempt, now)) = observer.saw(attempt) else { continue };
+            let Some((attempt, now)) = attempt else { continue };
             attempt.report(attempt.by.as_ref().unwrap_or(&connection));
             let connection = attempt.by.unwrap_or(connection);
             let error = match attempt.result {
@@ -173,7 +172,8 @@ impl Route {
         options.settings().balance.unwrap_or(self.cluster.balance)
     }
 
-    /// One attempt at one endpoint. `None` when the connection admits no call any more.
+    /// One attempt at one endpoint, and when it ended. `None` when the connection admits no call
+    /// any more.
     async fn attempt(
         &self,
         call: &mut Call<'_>,
@@ -181,7 +181,7 @@ impl Route {
         progress: &mut Progress,
         metadata: &Metadata,
         pace: Option<&Pace>,
-    ) -> Option<Attempt> {
+    ) -> Option<(Attempt, Time)> {
         let (waker, idempotent) = (waker().await, call.method.idempotent);
         let late = match pace {
             Some(pace) if progress.retries > 0 => {
@@ -199,12 +199,14 @@ impl Route {
         let codec = call.service.codec;
         let mut body = Body::new();
         if let Err(e) = call.args.encode(codec, body.buffer()) {
-            return Some(Attempt::failed(Ended::Final, e).not_sent());
+            return Some((Attempt::failed(Ended::Final, e).not_sent(), Time::now()));
         }
         if body.len() > self.shared.settings.limits.max_message as usize {
-            return Some(too_large(body.len(), self.shared.settings.limits.max_message));
+            let attempt = too_large(body.len(), self.shared.settings.limits.max_message);
+            return Some((attempt, Time::now()));
         }
         progress.attempts += 1;
+        let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
         let request = Request {
             service: call.service.id,
             method: call.method,
@@ -233,10 +235,10 @@ impl Route {
             None => connection.wait(&mut waiter).await,
         };
         if matches!(ending, Ending::Silent | Ending::Late) {
-            let first = (connection, &mut waiter);
+            let first = (connection, &mut waiter, observer);
             return Some(Box::pin(self.race(call, first, progress, metadata, ending)).await);
         }
-        Some(ended(ending))
+        Some(observer.saw(ended(ending)))
     }
 
     /// How long the calls of the method take, if it may be hedged.
