@@ -82,9 +82,9 @@ impl Route {
                     Err(e) => return Err(self.given_up(call, &progress, e)),
                 },
             };
-            let attempt = self.attempt(call, &connection, &mut progress, &metadata, pace).await;
+            let attempt = self.attempt(call, &connection, &mut progress, &metadata, pace);
             // Without one it admitted nothing.
-            let Some((attempt, now)) = attempt else { continue };
+            let Some((attempt, now)) = attempt.await else { continue };
             attempt.report(attempt.by.as_ref().unwrap_or(&connection));
             let connection = attempt.by.unwrap_or(connection);
             let error = match attempt.result {
@@ -196,9 +196,8 @@ impl Route {
         if let Some(place) = progress.place.take() {
             place.admitted();
         }
-        let codec = call.service.codec;
         let mut body = Body::new();
-        if let Err(e) = call.args.encode(codec, body.buffer()) {
+        if let Err(e) = call.args.encode(call.service.codec, body.buffer()) {
             return Some((Attempt::failed(Ended::Final, e).not_sent(), Time::now()));
         }
         if body.len() > self.shared.settings.limits.max_message as usize {
@@ -207,17 +206,9 @@ impl Route {
         }
         progress.attempts += 1;
         let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
-        let request = Request {
-            service: call.service.id,
-            method: call.method,
-            codec,
-            trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
-            metadata: &metadata.0,
-            retry: progress.paid > 0 || call.context.is_retry(),
-            now: progress.now,
-            deadline: progress.deadline,
-        };
-        let ending = match connection.send(&mut waiter, &request, &body) {
+        // Not kept: this future need not be larger.
+        let sending = connection.send(&mut waiter, &request(call, progress, metadata), &body);
+        let ending = match sending {
             Sending::Done => None,
             Sending::Leads => {
                 connection.lead(&mut waiter).await;
@@ -225,7 +216,8 @@ impl Route {
             }
             Sending::Waits => {
                 let elsewhere = || self.elsewhere(connection, progress);
-                Box::pin(connection.send_slowly(&mut waiter, &request, &body, elsewhere)).await
+                let request = request(call, progress, metadata);
+                Box::pin(connection.send_slowly(&mut waiter, request, &body, elsewhere)).await
             }
             Sending::Ended(ending) => Some(ending),
         };
@@ -235,8 +227,15 @@ impl Route {
             None => connection.wait(&mut waiter).await,
         };
         if matches!(ending, Ending::Silent | Ending::Late) {
-            let first = (connection, &mut waiter, observer);
-            return Some(Box::pin(self.race(call, first, progress, metadata, ending)).await);
+            // Made where it is moved away, so that this future does not keep it.
+            let race = Box::pin(self.race(
+                call,
+                (connection, &mut waiter, observer),
+                progress,
+                metadata,
+                matches!(ending, Ending::Silent),
+            ));
+            return Some(race.await);
         }
         Some(observer.saw(ended(ending)))
     }
@@ -244,6 +243,20 @@ impl Route {
     /// How long the calls of the method take, if it may be hedged.
     fn pace_of(&self, call: &Call<'_>) -> Option<&Pace> {
         if call.method.idempotent { self.paces.of(call.method.id) } else { None }
+    }
+}
+
+/// What the request of an attempt that begins now says.
+fn request<'a>(call: &Call<'_>, progress: &Progress, metadata: &'a Metadata) -> Request<'a> {
+    Request {
+        service: call.service.id,
+        method: call.method,
+        codec: call.service.codec,
+        trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
+        metadata: &metadata.0,
+        retry: progress.paid > 0 || call.context.is_retry(),
+        now: progress.now,
+        deadline: progress.deadline,
     }
 }
 

@@ -4,15 +4,15 @@
 
 mod racer;
 
-use super::{Attempt, Metadata, Observer, Progress, Route, waker};
+use super::{Attempt, Metadata, Observer, Progress, Route, request, waker};
 use crate::{
     clock::Time,
     cluster::{Pick, Tried, Wish},
-    connection::{Connection, Ending, Waiter},
+    connection::{Connection, Waiter},
     standing::Cause,
     verdict::{self, Ended},
 };
-use racer::{Ask, Over, Racer, next};
+use racer::{Over, Racer, next};
 use rpc_core::{Call, transport::Body};
 use std::{
     future::poll_fn,
@@ -41,12 +41,11 @@ impl Route {
         (first, waiter, observer): (&'a Arc<Connection>, &'a mut Waiter<'_>, Observer<'a>),
         progress: &mut Progress,
         metadata: &'a Metadata,
-        cue: Ending,
+        silent: bool,
     ) -> (Attempt, Time) {
         let began = progress.now;
         // When the call has waited for too long; never for methods that are not hedged.
         let mut overdue = self.pace_of(call).and_then(|_| began.half_way_to(progress.deadline));
-        let silent = matches!(cue, Ending::Silent);
         let mut wanted = Some(match overdue {
             _ if silent => Wanted::Rescue,
             Some(at) if at <= Time::now() => Wanted::Overdue,
@@ -158,16 +157,8 @@ impl Route {
             return None;
         }
         progress.attempts += 1;
-        let ask = Ask {
-            service: call.service.id,
-            method: call.method,
-            codec: call.service.codec,
-            trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
-            metadata: &metadata.0,
-            deadline: progress.deadline,
-            now: progress.now,
-        };
-        Some(Racer::at(place, ask, body, want == Wanted::Hedge))
+        let request = request(call, progress, metadata);
+        Some(Racer::at(place, request, body, want == Wanted::Hedge))
     }
 
     /// Waits until then; for ever without a time.

@@ -6,7 +6,7 @@ use crate::{
     clock::Time,
     connection::{Connection, Ending, Request, Reserved, Sending, Waiter},
 };
-use rpc_core::{BoxFuture, TraceId, codec::Codec, service::MethodMeta, transport::Body};
+use rpc_core::{BoxFuture, transport::Body};
 use std::{
     sync::{
         Arc,
@@ -24,17 +24,6 @@ pub(super) struct Racer<'a> {
     pub(super) began: Time,
     /// What it comes to, and when.
     future: BoxFuture<'a, (Attempt, Time)>,
-}
-
-/// What a racer's request says, without its arguments.
-pub(super) struct Ask<'a> {
-    pub(super) service: u64,
-    pub(super) method: &'static MethodMeta,
-    pub(super) codec: Codec,
-    pub(super) trace: Option<TraceId>,
-    pub(super) metadata: &'a [u8],
-    pub(super) deadline: Time,
-    pub(super) now: Time,
 }
 
 /// An attempt that is over.
@@ -60,10 +49,10 @@ impl<'a> Racer<'a> {
     }
 
     /// Another, at a place that it has.
-    pub(super) fn at(place: Reserved, ask: Ask<'a>, body: Body, hedge: bool) -> Self {
-        let (connection, began) = (Arc::clone(place.connection()), ask.now);
+    pub(super) fn at(place: Reserved, request: Request<'a>, body: Body, hedge: bool) -> Self {
+        let (connection, began) = (Arc::clone(place.connection()), request.now);
         let silent = Arc::new(AtomicBool::new(false));
-        let future = Box::pin(run(place, ask, body, Arc::clone(&silent)));
+        let future = Box::pin(run(place, request, body, Arc::clone(&silent)));
         Self { connection, silent, hedge, began, future }
     }
 
@@ -76,14 +65,12 @@ impl<'a> Racer<'a> {
 /// One attempt at a place that it has, whatever its provider takes for it.
 async fn run(
     place: Reserved,
-    ask: Ask<'_>,
+    request: Request<'_>,
     body: Body,
     silent: Arc<AtomicBool>,
 ) -> (Attempt, Time) {
     let (connection, mut waiter) = (place.connection(), place.waiter());
-    let observer = Observer { gauge: &connection.standing.gauge, since: ask.now };
-    let Ask { service, method, codec, trace, metadata, deadline, now } = ask;
-    let request = Request { service, method, codec, trace, metadata, retry: true, now, deadline };
+    let observer = Observer { gauge: &connection.standing.gauge, since: request.now };
     let ending = match connection.send(&mut waiter, &request, &body) {
         Sending::Done => None,
         Sending::Leads => {
@@ -92,7 +79,7 @@ async fn run(
         }
         Sending::Waits => {
             // It stays where it is: others run beside it, if they can.
-            connection.send_slowly(&mut waiter, &request, &body, std::future::pending).await
+            connection.send_slowly(&mut waiter, request, &body, std::future::pending).await
         }
         Sending::Ended(ending) => Some(ending),
     };
