@@ -196,7 +196,7 @@ impl Route {
         if let Some(place) = progress.place.take() {
             place.admitted();
         }
-        let mut body = Body::new();
+        let mut body = Body::to_encode();
         if let Err(e) = call.args.encode(call.service.codec, body.buffer()) {
             return Some((Attempt::failed(Ended::Final, e).not_sent(), Time::now()));
         }
@@ -227,7 +227,6 @@ impl Route {
             None => connection.wait(&mut waiter).await,
         };
         if matches!(ending, Ending::Silent | Ending::Late) {
-            // Made where it is moved away, so that this future does not keep it.
             let race = Box::pin(self.race(
                 call,
                 (connection, &mut waiter, observer),

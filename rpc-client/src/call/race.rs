@@ -145,7 +145,7 @@ impl Route {
                 break place;
             }
         };
-        let mut body = Body::new();
+        let mut body = Body::to_encode();
         call.args.encode(call.service.codec, body.buffer()).ok()?;
         let paid = match want {
             Wanted::Hedge => self.pay_hedge(progress),
