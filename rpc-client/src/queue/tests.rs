@@ -18,16 +18,50 @@ fn the_first_is_called_first_and_who_leaves_calls_the_next() {
     let [a, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
     assert!(a.is_next() && !b.is_next() && queue.is_busy());
     queue.freed();
-    queue.freed();
     assert!(!is_called(&b) && is_called(&a));
+    a.looks();
     drop(a);
-    assert!(is_called(&b), "the second place is not lost");
+    assert!(is_called(&b), "there may be more than it needed");
+    b.looks();
     b.pass_on();
     assert!(!is_called(&b) && is_called(&c));
     drop((b, c));
     assert!(!queue.is_busy());
     let Waiting { now, since, refused, .. } = queue.look();
     assert_eq!((now, since, refused), (0, None, 0));
+}
+
+#[test]
+fn who_was_called_and_does_not_look_holds_up_nobody() {
+    let queue = queue(3);
+    let [aside, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
+    queue.freed();
+    assert!(b.is_next() && !c.is_next(), "what the first was offered is the second's to take");
+    queue.freed();
+    assert!(is_called(&b) && !is_called(&c));
+    assert_eq!(queue.look().now, 3);
+    aside.looks();
+    b.looks();
+    assert!(!b.is_next(), "who looks has the turn that it had");
+    queue.freed();
+    assert!(is_called(&aside) && !is_called(&b) && !is_called(&c));
+}
+
+#[test]
+fn those_behind_who_does_not_look_are_called_in_time_without_more_room() {
+    let queue = queue(8);
+    let places = [(); 8].map(|()| queue.join(true).unwrap());
+    queue.freed();
+    let called = |ms: u64| {
+        queue.relieve(Time::from_nanos(ms * 1_000_000));
+        places.iter().filter(|place| is_called(place)).count()
+    };
+    assert_eq!(called(1_000), 2, "and as many as were called");
+    assert_eq!(called(1_050), 0, "not for every connection");
+    assert_eq!([called(1_100), called(1_200), called(1_300)], [2, 4, 0]);
+    places.iter().for_each(Place::looks);
+    assert_eq!(called(1_400), 1, "there may be room of which nobody was told");
+    assert!(places[1].is_next());
 }
 
 #[test]
@@ -45,7 +79,7 @@ fn the_line_is_bounded_and_says_how_many_it_refused() {
 async fn the_first_refusal_after_an_alert_is_told_and_none_is_missed() {
     let changed = Arc::new(Notify::new());
     let told = || async {
-        let brief = std::time::Duration::from_millis(1);
+        let brief = Duration::from_millis(1);
         tokio::time::timeout(brief, changed.notified()).await.is_ok()
     };
     let queue = Queue::new(0, Arc::clone(&changed));
