@@ -222,7 +222,10 @@ impl Route {
                 connection.lead(&mut waiter).await;
                 None
             }
-            Sending::Waits => Box::pin(connection.send_slowly(&mut waiter, &request, &body)).await,
+            Sending::Waits => {
+                let elsewhere = || self.elsewhere(connection, progress);
+                Box::pin(connection.send_slowly(&mut waiter, &request, &body, elsewhere)).await
+            }
             Sending::Ended(ending) => Some(ending),
         };
         drop(body);

@@ -76,6 +76,8 @@ pub(crate) enum Ending {
     Broken { why: Arc<str>, sent: bool },
     /// No new calls on this connection; nothing was sent.
     Leaving,
+    /// The provider gave no room for the whole request, and another may.
+    Stuck,
     /// The request is larger than the peer takes.
     TooLarge { limit: u32 },
     /// The provider is silent; the attempt can be waited for again.

@@ -8,6 +8,8 @@ use rpc_core::{Outcome, RpcCode, wire::Reason};
 pub(crate) enum Ended {
     /// Its last byte was not handed to the kernel.
     NotSent,
+    /// It waited for room or credit for too long, and is not complete.
+    Stuck,
     /// The provider answered with a framework error.
     Answered(Reason, RpcCode),
     /// The handler's own result: success or an application error.
@@ -40,7 +42,7 @@ pub(crate) fn opinion(ended: Ended, at_fault: bool) -> Opinion {
         Ended::Application => Opinion::Good,
         Ended::Deadline => Opinion::Fault,
         // A broken or silent connection counts once, however many calls it takes with it.
-        Ended::NotSent | Ended::Unknown | Ended::Final => Opinion::None,
+        Ended::NotSent | Ended::Stuck | Ended::Unknown | Ended::Final => Opinion::None,
         Ended::Answered(reason, code) => match (reason, code) {
             // Listed for a service that it does not serve, it would refuse its share for ever. A
             // method that is missing may be new, and the others are served.
@@ -76,7 +78,7 @@ pub(crate) enum Verdict {
 pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
     let if_idempotent = if idempotent { Verdict::Retry } else { Verdict::Stop };
     match ended {
-        Ended::NotSent | Ended::Answered(Reason::Draining, _) => Verdict::Move,
+        Ended::NotSent | Ended::Stuck | Ended::Answered(Reason::Draining, _) => Verdict::Move,
         Ended::Answered(Reason::Overloaded | Reason::UnknownService | Reason::UnknownMethod, _) => {
             Verdict::Retry
         }
@@ -113,7 +115,7 @@ pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>, at_fault: bool) -> Opt
             RpcCode::DeadlineExceeded | RpcCode::Cancelled => Lesson::AtLeast,
             _ => Lesson::Answered,
         }),
-        Ended::Deadline => Some(Lesson::AtLeast),
+        Ended::Stuck | Ended::Deadline => Some(Lesson::AtLeast),
         Ended::Final if code == Some(RpcCode::DeadlineExceeded) => Some(Lesson::AtLeast),
         // A reply that cannot be read.
         Ended::Final if code == Some(RpcCode::Internal) => Some(Lesson::Failed),
@@ -124,7 +126,7 @@ pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>, at_fault: bool) -> Opt
 /// What the caller learns about its call when it ended so.
 pub(crate) fn outcome(ended: Ended) -> Outcome {
     match ended {
-        Ended::NotSent => Outcome::NotSent,
+        Ended::NotSent | Ended::Stuck => Outcome::NotSent,
         Ended::Answered(reason, _) => reason.outcome(),
         Ended::Application => Outcome::Ran,
         Ended::Unknown | Ended::Deadline | Ended::Final => Outcome::Unknown,
@@ -148,6 +150,7 @@ mod tests {
     /// The rows of the table: how it ended, what follows when idempotent, and when not.
     const TABLE: &[(Ended, Verdict, Verdict)] = &[
         (Ended::NotSent, Move, Move),
+        (Ended::Stuck, Move, Move),
         (Ended::Answered(Reason::Draining, RpcCode::Unavailable), Move, Move),
         (Ended::Answered(Reason::Overloaded, RpcCode::ResourceExhausted), Retry, Retry),
         (Ended::Answered(Reason::UnknownService, RpcCode::Unimplemented), Retry, Retry),
@@ -212,6 +215,7 @@ mod tests {
         assert_eq!(refused(Reason::Draining), None);
         assert_eq!(refused(Reason::BadArguments), None);
         assert_eq!(lesson(Ended::NotSent, None, false), None);
+        assert_eq!(lesson(Ended::Stuck, None, false), Some(Lesson::AtLeast));
     }
 
     #[test]

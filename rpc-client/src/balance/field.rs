@@ -4,6 +4,7 @@ use super::{
     Load,
     alias::Alias,
     chance::{happens, scale},
+    gauge::PENALTY,
     ring::Ring,
     smooth, warmth,
 };
@@ -59,7 +60,7 @@ struct Known {
 
 /// Draws before everybody is asked in turn.
 const DRAWS: usize = 8;
-/// Endpoints that least-active compares.
+/// Endpoints that least-active compares, and peak-ewma when two are not enough.
 const LOOKS: usize = 8;
 
 impl Field {
@@ -130,8 +131,13 @@ impl Field {
                     order[place] as usize
                 })
             }
-            Balance::LeastActive => self.least(LOOKS, Load::calls, query),
-            Balance::PeakEwma => self.least(2, Load::time, query),
+            Balance::LeastActive => self.least(LOOKS, Load::calls, query).0,
+            Balance::PeakEwma => match self.least(2, Load::time, query) {
+                // Two that do nothing but fail are not to get what a third would do: of three they
+                // would be drawn together each third time.
+                (_, cost) if cost >= PENALTY => self.least(LOOKS, Load::time, query).0,
+                (index, _) => index,
+            },
             _ => known.nth(scale(query.random(), known.live.len())),
         }
     }
@@ -151,9 +157,14 @@ impl Field {
         index
     }
 
-    /// The one with the lowest cost: of all, or of `looks` random ones when there are more. Among
-    /// equals the first, and where that is, is random.
-    fn least<Q: Query>(&self, looks: usize, cost: impl Fn(Load) -> f64, query: &mut Q) -> usize {
+    /// The one with the lowest cost, and that: of all, or of `looks` random ones when there are
+    /// more. Among equals the first, and where that is, is random.
+    fn least<Q: Query>(
+        &self,
+        looks: usize,
+        cost: impl Fn(Load) -> f64,
+        query: &mut Q,
+    ) -> (usize, f64) {
         let known = &*self.known;
         let count = known.live.len();
         let random = query.random();
@@ -175,7 +186,7 @@ impl Field {
                 (best, least) = (other, others);
             }
         }
-        best
+        (best, least)
     }
 
     /// Whether the first costs less than the second, each an endpoint and its cost. Who has less

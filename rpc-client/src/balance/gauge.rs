@@ -17,7 +17,7 @@ use std::{
 /// The time in ns after which a sample has lost two thirds of its weight.
 const DECAY: f64 = 10e9;
 /// What a failure counts as at least, in ns (as in linkerd).
-const PENALTY: f64 = 5e9;
+pub(super) const PENALTY: f64 = 5e9;
 /// The slowest sample is kept for one to two such times.
 const WINDOW: Duration = Duration::from_secs(4);
 /// An idle endpoint's estimate is forgotten after this time.

@@ -321,6 +321,18 @@ fn failing_fast_attracts_nothing() {
 }
 
 #[test]
+fn of_three_the_only_one_that_works_is_found() {
+    for (callers, pause) in LOADS {
+        let fails = || server(|_| Service::Fails);
+        let world =
+            World::new(Balance::PeakEwma, callers, pause, vec![fails(), takes(MS), fails()]);
+        let shares = world.run(120).shares(10..120);
+        // A probe of each in five seconds with one call a second.
+        assert!(shares[1] >= if callers == 1 { 60 } else { 98 }, "{callers} callers: {shares:?}");
+    }
+}
+
+#[test]
 fn a_new_server_is_neither_flooded_nor_starved() {
     // It takes 500 ms for each of its first calls, for two seconds, and joins after ten.
     let cold = || {

@@ -134,6 +134,12 @@ pub(super) fn ended(ending: Ending) -> Attempt {
             Ended::NotSent,
             RpcError::unavailable("the provider leaves; the request had not been sent"),
         ),
+        Ending::Stuck => Attempt::failed(
+            Ended::Stuck,
+            RpcError::unavailable(
+                "the provider gave no room for the rest of the request; without that it cannot run",
+            ),
+        ),
         Ending::TooLarge { limit } => {
             let text = format!(
                 "the provider takes messages of at most {limit} bytes; send less, or raise its \

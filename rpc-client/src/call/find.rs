@@ -3,7 +3,7 @@
 use super::{Progress, Route};
 use crate::{
     clock::Time,
-    cluster::{Pick, outlook},
+    cluster::{Pick, Tried, Wish, outlook},
     connection::Connection,
     queue::Place,
     verdict,
@@ -82,6 +82,33 @@ impl Route {
                     false
                 }
             };
+        }
+    }
+
+    /// Ends when a request that waits for `connection` to take it is better made at another
+    /// endpoint: when its provider is silent, or half of the call's time is over, and another is
+    /// there. If none is, it looks again when there is a new list, or half of what is left is over.
+    pub(super) async fn elsewhere(&self, connection: &Connection, progress: &Progress) {
+        let mut tried = progress.tried.clone();
+        tried.push(Tried::new(connection, false));
+        let wish = Wish { tried: &tried, ..progress.wish() };
+        let another = || matches!(self.cluster.look(&wish), Pick::Found(_));
+        let mut published = self.cluster.published();
+        let mut half = Time::now().half_way_to(progress.deadline);
+        loop {
+            published.mark_unchanged();
+            if connection.is_silent() && another() {
+                return;
+            }
+            tokio::select! {
+                Ok(()) = published.changed() => {}
+                () = self.until(half) => {
+                    if another() {
+                        return;
+                    }
+                    half = Time::now().half_way_to(progress.deadline);
+                }
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use std::{
     },
     task::{Context, Poll},
 };
+use tokio::sync::watch;
 
 /// Why another attempt is to run beside those that do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,12 +208,13 @@ impl Route {
             deadline: progress.deadline,
             now: progress.now,
         };
-        let future = Box::pin(run(Arc::clone(&connection), ask, body, Arc::clone(&silent)));
+        let (flag, published) = (Arc::clone(&silent), self.cluster.published());
+        let future = Box::pin(run(Arc::clone(&connection), ask, body, flag, published));
         Some(Racer { connection, silent, hedge, began: progress.now, future })
     }
 
     /// Waits until then; for ever without a time.
-    async fn until(&self, at: Option<Time>) {
+    pub(super) async fn until(&self, at: Option<Time>) {
         let Some(at) = at else { return std::future::pending().await };
         if !self.sleeps_until(at.instant()).await {
             // Who waits for an answer is told of it.
@@ -247,6 +249,7 @@ async fn run(
     ask: Ask<'_>,
     body: Body,
     silent: Arc<AtomicBool>,
+    published: watch::Receiver<u64>,
 ) -> Option<(Attempt, Time)> {
     let waker = waker().await;
     let mut waiter = connection.admit(ask.deadline, Time::NEVER, true, waker).ok()?;
@@ -259,7 +262,11 @@ async fn run(
             connection.lead(&mut waiter).await;
             None
         }
-        Sending::Waits => connection.send_slowly(&mut waiter, &request, &body).await,
+        Sending::Waits => {
+            // Another may do better, and the first attempt goes on.
+            let falls_silent = || falls_silent(&connection, published.clone());
+            connection.send_slowly(&mut waiter, &request, &body, falls_silent).await
+        }
         Sending::Ended(ending) => Some(ending),
     };
     drop(body);
@@ -272,6 +279,19 @@ async fn run(
         ending = connection.wait(&mut waiter).await;
     }
     observer.saw(Some(ended(ending)))
+}
+
+/// Ends when the provider of a connection falls silent: a new list of endpoints follows that.
+async fn falls_silent(connection: &Connection, mut published: watch::Receiver<u64>) {
+    loop {
+        published.mark_unchanged();
+        if connection.is_silent() {
+            return;
+        }
+        if published.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
 }
 
 /// The next thing that happens to one of them.

@@ -72,71 +72,87 @@ impl Connection {
         self.link.outbox().lead(self.link.stream()).await;
     }
 
-    /// Sends a request that has to wait for room or for credit. On `None` it is on its way.
-    pub(crate) async fn send_slowly(
+    /// Sends a request that has to wait for room or for credit. On `None` it is on its way. What
+    /// `elsewhere` makes ends when the request is better made there, and is begun anew whenever
+    /// some of it has left: as long as some of it has not, it cannot run here.
+    pub(crate) async fn send_slowly<F: Future<Output = ()>>(
         &self,
         waiter: &mut Waiter<'_>,
         request: &Request<'_>,
         body: &[u8],
+        elsewhere: impl Fn() -> F,
     ) -> Option<Ending> {
         waiter.look_away();
-        if body.len() > defaults::SMALL_BODY as usize {
-            return self.send_large(waiter, request, body).await;
+        let mut told = None;
+        let sent = if body.len() > defaults::SMALL_BODY as usize {
+            self.send_large(waiter, request, body, elsewhere, &mut told).await
+        } else {
+            self.send_small(waiter, request, body, elsewhere(), &mut told).await
+        };
+        match sent {
+            Ok(()) if self.is_silent() => told.map(|_| Ending::Silent),
+            Ok(()) => told.filter(|told| matches!(told, Arrival::Late)).map(|_| Ending::Late),
+            Err(ending) => Some(ending),
         }
+    }
+
+    /// A request that waits for room in the outbox.
+    async fn send_small(
+        &self,
+        waiter: &mut Waiter<'_>,
+        request: &Request<'_>,
+        body: &[u8],
+        elsewhere: impl Future<Output = ()>,
+        told: &mut Option<Arrival>,
+    ) -> Result<(), Ending> {
         let (header, head) = self.head(waiter, request);
         let put = |out: &mut Vec<u8>| put_request(out, header, &head, request.metadata, body);
         let sent = tokio::select! {
             biased;
-            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
-            sent = self.link.request(put) => sent,
+            arrival = an_end(waiter, told) => return Err(self.judge(waiter, arrival)),
+            sent = self.link.request(put) => sent.map_err(|ended| self.not_sent(ended))?,
+            () = elsewhere => return Err(Ending::Stuck),
         };
-        match sent {
-            Ok(sent) => {
-                waiter.sent(sent);
-                if sent.owner {
-                    self.link.outbox().lead(self.link.stream()).await;
-                }
-                None
-            }
-            Err(ended) => Some(self.not_sent(ended)),
+        waiter.sent(sent);
+        if sent.owner {
+            self.link.outbox().lead(self.link.stream()).await;
         }
+        Ok(())
     }
 
     /// A large request: piece by piece under credit, while the reply may come early.
-    async fn send_large(
+    async fn send_large<F: Future<Output = ()>>(
         &self,
         waiter: &mut Waiter<'_>,
         request: &Request<'_>,
         body: &[u8],
-    ) -> Option<Ending> {
+        elsewhere: impl Fn() -> F,
+        told: &mut Option<Arrival>,
+    ) -> Result<(), Ending> {
         let (header, head) = self.head(waiter, request);
         let mut encoded = Body::new();
         head.put(encoded.buffer());
         encoded.buffer().extend_from_slice(request.metadata);
         let message = Message { header, head: &encoded, body };
-        let begun = tokio::select! {
+        let mut begun = tokio::select! {
             biased;
-            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
-            begun = self.begin_large(message) => match begun {
-                Ok(begun) => begun,
-                Err(ending) => return Some(ending),
-            }
+            arrival = an_end(waiter, told) => return Err(self.judge(waiter, arrival)),
+            begun = self.begin_large(message) => begun?,
+            () = elsewhere() => return Err(Ending::Stuck),
         };
         // Only now does the provider know of the call.
         waiter.partly_sent();
-        let sent = tokio::select! {
-            biased;
-            arrival = punctual(waiter) => return Some(self.judge(waiter, arrival)),
-            sent = begun.finish() => sent,
-        };
-        match sent {
-            Ok(end) => {
-                waiter.all_sent(end);
-                self.meter.carried(body.len());
-                None
+        while !begun.is_complete() {
+            tokio::select! {
+                biased;
+                arrival = an_end(waiter, told) => return Err(self.judge(waiter, arrival)),
+                sent = begun.more() => sent.map_err(|ended| self.not_sent(ended))?,
+                () = elsewhere() => return Err(Ending::Stuck),
             }
-            Err(ended) => Some(self.not_sent(ended)),
         }
+        waiter.all_sent(begun.end());
+        self.meter.carried(body.len());
+        Ok(())
     }
 
     /// Sends the first pieces of a large request, if the provider takes as much.
@@ -211,12 +227,14 @@ fn put_request(
     });
 }
 
-/// What a call is told while its request has not left: that it is late is of no use then.
-async fn punctual(waiter: &mut Waiter<'_>) -> Arrival {
+/// How a call ends whose request has not left. That it is late, or its provider silent, is of no
+/// use before it has, and kept: late is told once, and nobody but a call that is late says so.
+async fn an_end(waiter: &mut Waiter<'_>, told: &mut Option<Arrival>) -> Arrival {
     loop {
-        let arrival = (&mut *waiter).await;
-        if !matches!(arrival, Arrival::Late) {
-            return arrival;
+        match (&mut *waiter).await {
+            Arrival::Late => *told = Some(Arrival::Late),
+            Arrival::Silent => *told = told.take().or(Some(Arrival::Silent)),
+            end => return end,
         }
     }
 }

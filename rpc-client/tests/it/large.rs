@@ -4,7 +4,8 @@ use crate::script::{BOUND, Peer, Provider, Raw, RawClient};
 use rpc_client::Client;
 use rpc_core::{
     CallOptions, Outcome, RpcCode,
-    wire::{BASE_LIMITS, Header, Kind, Limits, flag, put_frame},
+    discovery::{Instance, MemoryRegistry},
+    wire::{BASE_LIMITS, Header, Kind, Limits, flag, put_credit, put_frame},
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -95,6 +96,89 @@ async fn a_large_request_that_has_not_begun_to_leave_is_not_cancelled() {
     assert_eq!(request.text(), "small");
     peer.reply(request.id(), &"done").await;
     assert_eq!(small.await.unwrap().as_deref(), Ok("done"));
+}
+
+/// Two providers, of which the first takes the beginning of a large request alone, and a client.
+async fn stingy_and_generous() -> (Client, Provider, Provider, MemoryRegistry) {
+    let (stingy, generous) = (Provider::bind().await, Provider::bind().await);
+    let registry = MemoryRegistry::new();
+    registry.add("test.Raw", Instance::at(stingy.addr));
+    let client = Client::connect(registry.clone()).await.unwrap();
+    (client, stingy, generous, registry)
+}
+
+#[tokio::test]
+async fn a_large_request_that_gets_no_credit_moves_whether_idempotent_or_not() {
+    for idempotent in [false, true] {
+        let (client, stingy, generous, registry) = stingy_and_generous().await;
+        let raw: RawClient = client.get();
+        let raw = raw.with_options(CallOptions::new().timeout(Duration::from_secs(4)).retries(0));
+        let text = "y".repeat(1_000_000);
+        let call = tokio::spawn(async move {
+            if idempotent { raw.get(text).await } else { raw.put(text).await }
+        });
+        let mut first = stingy.accept().await;
+        first.greet(TIGHT).await;
+        let id = first.expect(Kind::Request).await.id();
+        assert_eq!(first.expect(Kind::Data).await.id(), id);
+        registry.add("test.Raw", Instance::at(generous.addr));
+        let mut second = generous.greet().await;
+        let cancelled = timeout(BOUND, first.expect(Kind::Cancel));
+        assert_eq!(cancelled.await.unwrap().id(), id);
+        let moved = second.expect(Kind::Request).await;
+        assert_eq!(moved.header.flags & flag::RETRY, 0, "nobody has run it");
+        second.reply(moved.id(), &"done").await;
+        assert_eq!(timeout(BOUND, call).await.unwrap().unwrap().as_deref(), Ok("done"));
+        assert_eq!(client.stats().retries, 0, "it costs nothing");
+    }
+}
+
+/// Credit for a body and for its connection.
+async fn give(peer: &mut Peer, id: u64, bytes: u32) {
+    let mut out = Vec::new();
+    put_credit(&mut out, id, bytes);
+    put_credit(&mut out, 0, bytes);
+    peer.send(&out).await;
+}
+
+#[tokio::test]
+async fn a_large_request_stays_where_credit_comes_slowly() {
+    let (client, stingy, generous, registry) = stingy_and_generous().await;
+    let raw: RawClient = client.get();
+    let raw = raw.with_options(CallOptions::new().timeout(Duration::from_secs(10)));
+    let call = tokio::spawn(async move { raw.put("y".repeat(1_000_000)).await });
+    let mut first = stingy.accept().await;
+    first.greet(TIGHT).await;
+    let id = first.expect(Kind::Request).await.id();
+    registry.add("test.Raw", Instance::at(generous.addr));
+    let _second = generous.greet().await;
+    // For longer than half of its time; the answer comes before the rest.
+    for _ in 0..12 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        give(&mut first, id, 20_000).await;
+    }
+    first.reply(id, &"done").await;
+    assert_eq!(timeout(BOUND, call).await.unwrap().unwrap().as_deref(), Ok("done"));
+    assert_eq!(client.stats().moves, 0);
+}
+
+#[tokio::test]
+async fn a_large_request_goes_on_after_its_only_provider_was_silent() {
+    let provider = Provider::bind().await;
+    let client = provider.client().await;
+    let raw: RawClient = client.get();
+    let call = tokio::spawn(async move { raw.get("y".repeat(1_000_000)).await });
+    let mut peer = provider.accept().await;
+    peer.greet(TIGHT).await;
+    let id = peer.expect(Kind::Request).await.id();
+    assert_eq!(peer.expect(Kind::Data).await.id(), id);
+    while !client.explain("test.Raw").to_string().contains("silent") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    give(&mut peer, id, 40_000).await;
+    assert_eq!(peer.expect(Kind::Data).await.id(), id);
+    peer.reply(id, &"done").await;
+    assert_eq!(timeout(BOUND, call).await.unwrap().unwrap().as_deref(), Ok("done"));
 }
 
 #[tokio::test]

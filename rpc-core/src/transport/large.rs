@@ -121,32 +121,46 @@ impl<'a> Sending<'a> {
         self.rest.is_empty()
     }
 
-    /// Sends what is left, as credit comes, and returns the position after the last byte.
+    /// The position after the last byte that was sent.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Sends the next pieces of what is left, once there is credit.
     ///
     /// # Errors
     ///
     /// [`Ended::Closed`].
-    pub async fn finish(self) -> Result<u64, Ended> {
-        self.rest(&mut None::<fn()>).await
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, none of these pieces was sent.
+    pub async fn more(&mut self) -> Result<(), Ended> {
+        self.step(&mut None::<fn()>).await
     }
 
     async fn rest(mut self, before_last: &mut Option<impl FnOnce()>) -> Result<u64, Ended> {
-        let header = Header { kind: Kind::Data, flags: 0, aux: 0, id: self.id };
-        let pieces = Pieces { header, head: &[], total: None };
         while !self.rest.is_empty() {
-            let taken = self.window.take(self.rest.len(), AT_ONCE).await;
-            let taken = taken.map_err(|CreditError| Ended::Closed)?;
-            let (now, later) = self.rest.split_at(taken.length());
-            if later.is_empty()
-                && let Some(before_last) = before_last.take()
-            {
-                before_last();
-            }
-            self.end = pieces.send(self.link, now, &taken)?.end;
-            self.rest = later;
-            taken.sent();
+            self.step(before_last).await?;
         }
         Ok(self.end)
+    }
+
+    async fn step(&mut self, before_last: &mut Option<impl FnOnce()>) -> Result<(), Ended> {
+        let header = Header { kind: Kind::Data, flags: 0, aux: 0, id: self.id };
+        let pieces = Pieces { header, head: &[], total: None };
+        let taken = self.window.take(self.rest.len(), AT_ONCE).await;
+        let taken = taken.map_err(|CreditError| Ended::Closed)?;
+        let (now, later) = self.rest.split_at(taken.length());
+        if later.is_empty()
+            && let Some(before_last) = before_last.take()
+        {
+            before_last();
+        }
+        self.end = pieces.send(self.link, now, &taken)?.end;
+        self.rest = later;
+        taken.sent();
+        Ok(())
     }
 }
 

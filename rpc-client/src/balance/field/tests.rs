@@ -96,6 +96,17 @@ fn weight_zero_gets_nothing_unless_all_are_zero_or_nobody_else_is_left() {
 }
 
 #[test]
+fn peak_ewma_looks_further_when_both_that_it_drew_fail() {
+    let fails = |calls| Load { active: calls, latency: 5e9, reported: 0 };
+    let works = Load { active: 30, latency: 100e6, reported: 0 };
+    let load = |index| if index == 1 { works } else { fails(index) };
+    assert_eq!(shares(Balance::PeakEwma, &[100; 3], load), [0, 100, 0]);
+    assert_eq!(shares(Balance::PeakEwma, &[100; 8], load), [0, 100, 0, 0, 0, 0, 0, 0]);
+    // Where all fail the least busy of those that were looked at is taken, as ever.
+    assert_eq!(shares(Balance::PeakEwma, &[100; 3], fails), [100, 0, 0]);
+}
+
+#[test]
 fn whoever_fits_is_found_and_nobody_else() {
     for &balance in Balance::ALL {
         for key in [None, Some(77)] {
