@@ -71,7 +71,7 @@ impl Route {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(call, &progress, e.with_outcome(Outcome::NotSent))),
         };
-        let number = self.cluster.budget.earn(progress.now);
+        let turn = self.cluster.budget.earn(progress.now);
         let pace = self.pace_of(call);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
@@ -91,7 +91,7 @@ impl Route {
             let connection = attempt.by.unwrap_or(connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
-                    if let Some(pace) = pace.filter(|pace| pace.samples(number)) {
+                    if let Some(pace) = pace.filter(|pace| pace.samples(turn.number)) {
                         pace.took(now.since(Time::of(progress.start)));
                     }
                     return Ok(RawReply {

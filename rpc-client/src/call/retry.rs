@@ -39,7 +39,7 @@ impl Route {
     /// Pays for a further attempt, and counts it.
     pub(super) fn pay_retry(&self, ended: Ended, progress: &mut Progress) -> bool {
         let after = match ended {
-            Ended::Unknown => After::Loss { in_flight: self.shared.in_flight() },
+            Ended::Unknown => After::Loss,
             _ => After::Answer,
         };
         let counters = &self.shared.dialer.counters;
