@@ -1,8 +1,8 @@
 //! Calls that wait for room, because every connection of every endpoint of a service is full.
 //!
 //! First come, first served: a call keeps its place until it is admitted, and new calls go behind
-//! those that wait. The line is bounded. A call that was told of room and does not look, because
-//! its owner has put it aside, is passed over by the others until it does.
+//! those that wait. The line is bounded. A call that was told of room and does not look for 0.1 s or so,
+//! because its owner has put it aside, is passed over by the others until it does.
 
 #[cfg(test)]
 mod tests;
@@ -45,8 +45,10 @@ struct Line {
     next: u64,
     /// Those who are to be called when there is room.
     places: BTreeMap<u64, Waits>,
-    /// Those who were called and have not looked yet.
+    /// Those who were called lately and have not looked yet.
     called: BTreeMap<u64, Waits>,
+    /// Those who were called a while ago and have not: nobody polls them.
+    aside: BTreeMap<u64, Waits>,
     /// Since when somebody has been waiting without a break.
     since: Option<Instant>,
     /// When the last one left the line.
@@ -216,8 +218,8 @@ impl Queue {
         }
     }
 
-    /// Lets others look while those who were called do not: as many as these, and one if nobody was.
-    /// For the timekeeper, which comes by for every connection.
+    /// Lets others look while those who were called do not: as many as these, and one in any case, for
+    /// room of which nobody was told. For the timekeeper, which comes by for every connection.
     pub(crate) fn relieve(&self, now: Time) {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
@@ -229,7 +231,7 @@ impl Queue {
         self.relieved.store(now.nanos(), Ordering::Relaxed);
         let called: Vec<_> = {
             let mut line = lock(&self.line);
-            let count = line.called.len().max(1);
+            let count = line.put_aside().max(1);
             std::iter::from_fn(|| line.call(0)).take(count).collect()
         };
         for called in called {
@@ -240,7 +242,24 @@ impl Queue {
 
 impl Line {
     fn length(&self) -> usize {
-        self.places.len() + self.called.len()
+        self.places.len() + self.called.len() + self.aside.len()
+    }
+
+    /// Gives up on those who were called and have not looked; also on who was called just now, which
+    /// may cost it a turn. If there are any, how many are aside then, so that those behind a crowd
+    /// are reached by doubling.
+    fn put_aside(&mut self) -> usize {
+        if self.called.is_empty() {
+            return 0;
+        }
+        self.aside.append(&mut self.called);
+        self.aside.len()
+    }
+
+    /// Takes a place out of the line, however it is.
+    fn remove(&mut self, number: u64) -> Option<Waits> {
+        let maps = [&mut self.places, &mut self.called, &mut self.aside];
+        maps.into_iter().find_map(|map| map.remove(&number))
     }
 
     /// Notes that the first from this number on is called; how it is.
@@ -266,14 +285,16 @@ impl Place {
     /// It looks for room now, and is called when there is more.
     pub(crate) fn looks(&self) {
         let mut line = lock(&self.queue.line);
-        if let Some(waits) = line.called.remove(&self.number) {
+        if let Some(waits) = line.remove(self.number) {
             line.places.insert(self.number, waits);
         }
     }
 
-    /// Whether nobody before it would take what it takes. Those who were called have been offered it.
+    /// Whether nobody before it who is polled would take what it takes.
     pub(crate) fn is_next(&self) -> bool {
-        !lock(&self.queue.line).places.range(..self.number).any(|(_, waits)| waits.any)
+        let line = lock(&self.queue.line);
+        let mut before = line.places.range(..self.number).chain(line.called.range(..self.number));
+        !before.any(|(_, waits)| waits.any)
     }
 
     /// Leaves the line for a place on a connection.
@@ -291,9 +312,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         {
             let mut line = lock(&self.queue.line);
-            if line.places.remove(&self.number).is_none() {
-                line.called.remove(&self.number);
-            }
+            line.remove(self.number);
             line.admitted += u64::from(self.admitted);
             if line.length() == 0 {
                 line.since = None;

@@ -31,37 +31,48 @@ fn the_first_is_called_first_and_who_leaves_calls_the_next() {
     assert_eq!((now, since, refused), (0, None, 0));
 }
 
+/// What the timekeeper does after so many ms.
+fn relieve(queue: &Queue, ms: u64) {
+    queue.relieve(Time::from_nanos(ms * 1_000_000));
+}
+
 #[test]
 fn who_was_called_and_does_not_look_holds_up_nobody() {
-    let queue = queue(3);
+    let queue = queue(4);
     let [aside, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
     queue.freed();
-    assert!(b.is_next() && !c.is_next(), "what the first was offered is the second's to take");
     queue.freed();
-    assert!(is_called(&b) && !is_called(&c));
-    assert_eq!(queue.look().now, 3);
-    aside.looks();
+    assert!(is_called(&aside) && is_called(&b), "each is offered room of its own");
+    assert!(!c.is_next(), "it is theirs");
     b.looks();
-    assert!(!b.is_next(), "who looks has the turn that it had");
+    relieve(&queue, 1_000);
+    assert!(is_called(&b) && !is_called(&c), "who looks keeps its turn");
+    b.looks();
+    drop(b);
+    assert!(is_called(&c));
+    c.looks();
+    assert!(c.is_next() && queue.look().now == 2, "only one is there that was passed over");
+    aside.looks();
+    assert!(!c.is_next(), "until it looks");
     queue.freed();
-    assert!(is_called(&aside) && !is_called(&b) && !is_called(&c));
+    assert!(is_called(&aside) && !is_called(&c));
 }
 
 #[test]
 fn those_behind_who_does_not_look_are_called_in_time_without_more_room() {
-    let queue = queue(8);
+    let queue = queue(9);
     let places = [(); 8].map(|()| queue.join(true).unwrap());
     queue.freed();
-    let called = |ms: u64| {
-        queue.relieve(Time::from_nanos(ms * 1_000_000));
+    let called = |ms| {
+        relieve(&queue, ms);
         places.iter().filter(|place| is_called(place)).count()
     };
     assert_eq!(called(1_000), 2, "and as many as were called");
     assert_eq!(called(1_050), 0, "not for every connection");
     assert_eq!([called(1_100), called(1_200), called(1_300)], [2, 4, 0]);
-    places.iter().for_each(Place::looks);
-    assert_eq!(called(1_400), 1, "there may be room of which nobody was told");
-    assert!(places[1].is_next());
+    let new = queue.join(true).unwrap();
+    relieve(&queue, 1_400);
+    assert!(new.is_next() && is_called(&new));
 }
 
 #[test]
