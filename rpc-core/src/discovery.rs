@@ -7,7 +7,6 @@
 //! Nothing here is on the path of a call: a client reads the view it was given last, however long
 //! ago, and a registry that is away changes nothing about it.
 
-mod diff;
 mod fixed;
 mod instance;
 mod memory;
@@ -18,7 +17,6 @@ mod source;
 #[cfg(feature = "zookeeper")]
 pub mod zookeeper;
 
-pub use diff::{Change, apply, diff};
 pub use fixed::FixedRegistry;
 pub use instance::{Instance, InstanceId};
 pub use memory::MemoryRegistry;
@@ -44,7 +42,12 @@ pub type Instances = BTreeMap<SocketAddr, Arc<Instance>>;
 pub trait Register: Send + Sync + 'static {
     /// Announces `announcement` and keeps it announced, whatever happens to the registry, until
     /// the handle is closed or dropped. Returns at once and never fails: an unreachable registry
-    /// is tried again for as long as it takes. Called within a tokio runtime.
+    /// is tried again for as long as it takes. What this registry can't hold at all, as a name
+    /// that it has no place for, is told by [`RegistrationState::Impossible`].
+    ///
+    /// # Panics
+    ///
+    /// May panic outside of a tokio runtime.
     fn register(&self, announcement: Announcement) -> Box<dyn Registered>;
 
     /// `host:port` of the servers behind this registry, if there are any: the route to them
@@ -57,7 +60,11 @@ pub trait Register: Send + Sync + 'static {
 /// Follows the instances of a service.
 pub trait Watch: Send + Sync + 'static {
     /// Starts following a service (`name` or `name@version`). Returns at once; the view begins
-    /// with [`Source::Connecting`] if it is not known yet. Called within a tokio runtime.
+    /// with [`Source::Connecting`] if it is not known yet.
+    ///
+    /// # Panics
+    ///
+    /// May panic outside of a tokio runtime.
     fn watch(&self, service: &str) -> Subscription;
 
     /// What tells this registry from every other, the same in each process that uses it: for
@@ -69,11 +76,15 @@ pub trait Watch: Send + Sync + 'static {
 
     /// Leaves word for operators that a service is full, or no longer is, where they can watch it.
     /// Nothing waits for it but the task that tells; it is given up after 10 s. Default: a registry
-    /// has no place for it, and that is no error. Called within a tokio runtime.
+    /// has no place for it, and that is no error.
     ///
     /// # Errors
     ///
     /// Why it is not there; people find that in the log. It is not repeated.
+    ///
+    /// # Panics
+    ///
+    /// May panic outside of a tokio runtime.
     fn tell(&self, notice: Notice) -> BoxFuture<'static, Result<(), String>> {
         drop(notice);
         Box::pin(async { Ok(()) })
@@ -112,6 +123,8 @@ pub enum RegistrationState {
     Pending(String),
     /// Every service is announced.
     Registered,
+    /// It can never be made, whatever becomes of the registry; why, in words. The state stays.
+    Impossible(String),
 }
 
 /// What is known about the instances of one service.

@@ -200,6 +200,14 @@ impl fmt::Debug for RpcError {
 
 impl std::error::Error for RpcError {}
 
+/// Longest name of a service or method that is read, in bytes; those of contracts are shorter.
+const MAX_NAME: usize = 256;
+
+fn bounded(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(MAX_NAME));
+    name
+}
+
 /// The serialized form: a map in every codec, so that fields can be added.
 ///
 /// Unknown keys are ignored and all but `code` and `message` may be missing.
@@ -248,8 +256,8 @@ impl<'de> Deserialize<'de> for RpcError {
         let mut inner = Inner {
             code: RpcCode::from_wire(form.code),
             message: form.message,
-            service: form.service,
-            method: form.method,
+            service: bounded(form.service),
+            method: bounded(form.method),
             endpoint: form.endpoint.and_then(|a| a.parse().ok()),
             attempts: form.attempts,
             elapsed: Duration::from_micros(form.elapsed_us),

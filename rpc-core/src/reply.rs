@@ -72,7 +72,7 @@ impl<T: Value, E: Fault> Reply for Result<T, E> {
         };
         match written {
             Ok(()) => answer(body),
-            Err(error) => HandlerAnswer::Error(unencodable(&error)),
+            Err(error) => HandlerAnswer::Unencodable(unencodable(&error)),
         }
     }
 }

@@ -77,8 +77,10 @@ pub enum HandlerAnswer {
     Ok(Body),
     /// The encoded application error.
     App(Body),
-    /// The handler's own `RpcError`, or an answer that could not be encoded.
+    /// The handler's own `RpcError`.
     Error(RpcError),
+    /// An answer that cannot be encoded; why.
+    Unencodable(RpcError),
 }
 
 /// An instance together with the contract it serves.

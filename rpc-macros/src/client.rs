@@ -203,13 +203,39 @@ fn allow_async_fn() -> Attribute {
     parse_quote!(#[allow(async_fn_in_trait, reason = "the contract has other mistakes")])
 }
 
-/// Whether a supertrait is this one, by its last name.
+/// Whether a supertrait is this one: by its name alone, or as one of `core::marker` or
+/// `std::marker`. One of this name in another module is another trait.
 fn is_bound(bound: &TypeParamBound, name: &str) -> bool {
     match bound {
         TypeParamBound::Trait(bound) => {
-            bound.path.segments.last().is_some_and(|segment| segment.ident == name)
+            let path: Vec<_> = bound.path.segments.iter().map(|s| s.ident.to_string()).collect();
+            let path = path.join("::");
+            let path = ["core::marker::", "std::marker::"]
+                .iter()
+                .find_map(|module| path.strip_prefix(module))
+                .unwrap_or(&path);
+            path == name
         }
         TypeParamBound::Lifetime(lifetime) => lifetime.ident == name,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supertrait_is_known_by_its_whole_path() {
+        let given: [TypeParamBound; 3] = [
+            parse_quote!(Sync),
+            parse_quote!(::core::marker::Sync),
+            parse_quote!(std::marker::Sync),
+        ];
+        assert!(given.iter().all(|bound| is_bound(bound, "Sync")));
+        let others: [TypeParamBound; 3] =
+            [parse_quote!(mine::Sync), parse_quote!(marker::Sync), parse_quote!(Send)];
+        assert!(!others.iter().any(|bound| is_bound(bound, "Sync")));
+        assert!(is_bound(&parse_quote!('static), "static"));
     }
 }

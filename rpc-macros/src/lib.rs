@@ -41,8 +41,9 @@ use proc_macro::TokenStream;
 ///
 /// `#[rpc_client(..)]` on the trait:
 ///
-/// - `name = "shop.Orders"`: the service's name. Default: `<package>.<Trait>`.
-/// - `version = "2"`: registers and looks up the service as `name@version`.
+/// - `name = "shop.Orders"`: the service's name, 1 to 128 letters, digits, `.`, `_` and `-` of ASCII, not
+///   beginning with `_` and not dots alone. Default: `<package>.<Trait>`.
+/// - `version = "2"`: registers and looks up the service as `name@version`. The same characters, 1 to 32.
 /// - `timeout = "200ms"`, in `ms`, `s` or `m`: for each call, unless the method has its own.
 /// - `codec = "compact"`: arrays and binary forms; freezes every type of the contract. Default
 ///   `"named"`, with which fields and arguments can be added.

@@ -2,10 +2,14 @@
 
 /// What is wrong with a service name (up to 128 characters) or a version (up to 32).
 ///
-/// Both become part of a `ZooKeeper` path, where a leading `_` marks the framework's own nodes.
+/// Both become part of a `ZooKeeper` path, where a leading `_` marks the framework's own nodes
+/// and dots alone mean other ones.
 pub(crate) fn check_registered(name: &str, max: usize) -> Result<(), String> {
     if name.starts_with('_') {
         return Err("must not begin with `_`, such names are the framework's own".into());
+    }
+    if name == "." || name == ".." {
+        return Err("must not be dots alone".into());
     }
     check_wire(name, max)
 }
@@ -26,8 +30,8 @@ pub(crate) const MAX_NAME: usize = 128;
 /// The longest version.
 pub(crate) const MAX_VERSION: usize = 32;
 
-/// Whether a method of this name would be hidden by, or ambiguous with, what every client has
-/// from its inherent method and from the traits of the prelude.
+/// Whether a method of this name would be hidden by, or ambiguous with, what every client, or an
+/// `Arc` of a service, has from inherent methods and from the traits of the prelude.
 pub(crate) fn collides(method: &str) -> bool {
     const TAKEN: &[&str] = &[
         "with_options",
@@ -37,6 +41,7 @@ pub(crate) fn collides(method: &str) -> bool {
         "to_owned",
         "from",
         "into",
+        "as_ref",
         "try_from",
         "try_into",
         "borrow",
@@ -61,7 +66,7 @@ mod tests {
         for name in ["a", "demo-api.Greeter", "A_b.2", &"x".repeat(128)] {
             assert_eq!(check_registered(name, MAX_NAME), Ok(()));
         }
-        for name in ["", "_config", "a/b", "a@2", "a b", "größe", &"x".repeat(129)] {
+        for name in ["", ".", "..", "_config", "a/b", "a@2", "a b", "größe", &"x".repeat(129)] {
             assert!(check_registered(name, MAX_NAME).is_err(), "{name}");
         }
         assert!(check_registered("0123456789012345678901234567890123", MAX_VERSION).is_err());

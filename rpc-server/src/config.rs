@@ -11,8 +11,11 @@ use std::{collections::BTreeMap, time::Duration};
 const DAY: Duration = Duration::from_hours(24);
 /// The largest message that can be asked for, in bytes.
 const MAX_MESSAGE: u32 = 1024 * 1024 * 1024;
-/// The most bytes held that can be asked for.
-const MAX_HELD: usize = 1 << 40;
+/// The most bytes held that can be asked for: 1 TiB, or all that can be addressed.
+const MAX_HELD: usize = match 1_usize.checked_shl(40) {
+    Some(bytes) => bytes,
+    None => usize::MAX,
+};
 /// The largest weight of an instance.
 const MAX_WEIGHT: u32 = 10_000;
 /// How a limit is written.
@@ -53,7 +56,7 @@ rpc_core::settings! {
         pub only: Option<Vec<String>> = List("services");
         /// Labels of this instance, such as `region` or `zone`, for people and programs that read
         /// the registry.
-        pub labels: BTreeMap<String, String> = Text("a text");
+        pub labels: BTreeMap<String, String> = Text("a text, not empty");
         /// This instance's share of the calls under strategies that heed weights.
         pub weight: Option<u32> = Count(0..=MAX_WEIGHT), defaults::WEIGHT;
         /// Whether it is an error when the server is not registered within 5 s.

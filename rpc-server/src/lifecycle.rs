@@ -255,14 +255,18 @@ async fn await_registration(
     address: SocketAddr,
 ) -> Result<(), SetupError> {
     let mut state = registration.state.clone();
-    let registered = state.wait_for(|state| *state == RegistrationState::Registered);
-    if matches!(timeout(defaults::REGISTRATION_WAIT, registered).await, Ok(Ok(_))) {
-        tracing::info!(%address, services = ?serving.router.registered(), "serving");
-        return Ok(());
-    }
+    let settled = state.wait_for(|state| !matches!(state, RegistrationState::Pending(_)));
+    // Beyond the limit the state says why.
+    let _ = timeout(defaults::REGISTRATION_WAIT, settled).await;
     let why = match &*registration.state.borrow() {
+        RegistrationState::Registered => {
+            tracing::info!(%address, services = ?serving.router.registered(), "serving");
+            return Ok(());
+        }
+        RegistrationState::Impossible(why) => {
+            return Err(SetupError::new(format!("{address} can never be registered: {why}")));
+        }
         RegistrationState::Pending(why) => why.clone(),
-        RegistrationState::Registered => return Ok(()),
     };
     let waited = defaults::REGISTRATION_WAIT;
     if plan.require_registration {

@@ -82,6 +82,9 @@ impl Outgoing {
             HandlerAnswer::Ok(body) => (Kind::Reply, 0, Content::Body(body)),
             HandlerAnswer::App(body) => (Kind::AppError, fault, Content::Body(body)),
             HandlerAnswer::Error(e) => (Kind::Error, fault, Content::Error(Reason::Handler, e)),
+            HandlerAnswer::Unencodable(e) => {
+                (Kind::Error, fault, Content::Error(Reason::BadAnswer, e))
+            }
         };
         if let Content::Body(body) = &content {
             let limit = peer.link.credit().peer().max_message as usize;
@@ -98,11 +101,7 @@ impl Outgoing {
     pub(crate) fn error(id: u64, peer: &Peer, refusal: Refusal) -> Self {
         let aux = aux(Codec::Named, peer.load(refusal.route));
         let header = Header { kind: Kind::Error, flags: 0, aux, id };
-        let code = match refusal.reason {
-            Reason::BadAnswer => rpc_core::RpcCode::ResourceExhausted,
-            reason => reason.code(),
-        };
-        let error = RpcError::new(code, refusal.text);
+        let error = RpcError::new(refusal.reason.code(), refusal.text);
         Self { header, content: Content::Error(refusal.reason, error), route: refusal.route }
     }
 

@@ -539,3 +539,30 @@ async fn a_directory_that_is_closed_to_us_is_told() {
     registered.close().await;
     until_listed(&mut users, &[]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_directory_keeps_no_other_service_from_coming_back() {
+    let Some(zookeeper) = zookeeper::begin("zookeeper_registry::closed").await else { return };
+    let admin = admin(&zookeeper).await;
+    let readable = zk::CreateMode::Persistent.with_acls(zk::Acls::anyone_read());
+    admin.create("/rpc", b"", &PERSISTENT).await.unwrap();
+    admin.create(CHAT, b"", &readable).await.unwrap();
+    let registry = registry(&zookeeper.url("/rpc"));
+    let _registered = announce(&registry, &instance(addr(1)));
+    let path = format!("{USERS}/{}", addr(1));
+    let owned = until_owned(&admin, &path, |owner| owner.is_some()).await;
+    // The node is looked at before and after the refusal; only what comes later needs the watch.
+    sleep(Duration::from_millis(500)).await;
+    admin.delete(&path, None).await.unwrap();
+    until_owned(&admin, &path, |owner| owner == Some(owned)).await;
+    drop(admin);
+    // Each time another session may take the place of the first, which must not stay beside it.
+    for _ in 0..3 {
+        zookeeper.pause().await;
+        sleep(Duration::from_millis(1_800)).await;
+        zookeeper.resume().await;
+        sleep(SESSION).await;
+    }
+    // The one who asks is counted as well.
+    until_connected(&zookeeper, 2).await;
+}

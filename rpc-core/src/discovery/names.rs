@@ -15,17 +15,11 @@ const MAX_VERSION: usize = 32;
 ///
 /// The text says what is wrong with the name.
 pub fn check_service_name(name: &str) -> Result<(), SetupError> {
-    check("service name", name, MAX_NAME)?;
-    if name == "." || name == ".." {
-        return Err(SetupError::new(format!(
-            "service name {name:?}: write a word, not dots alone"
-        )));
-    }
-    Ok(())
+    check("service name", name, MAX_NAME)
 }
 
 /// Checks the version of a contract: 1 to 32 letters, digits, `.`, `_` and `-`, not beginning with
-/// `_`.
+/// `_`, and neither `.` nor `..`.
 ///
 /// # Errors
 ///
@@ -59,6 +53,9 @@ fn check(what: &str, text: &str, max: usize) -> Result<(), SetupError> {
     if text.starts_with('_') {
         return refuse("begins with '_', which is kept for the framework");
     }
+    if matches!(text, "." | "..") {
+        return refuse("is dots alone");
+    }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     match text.chars().find(|c| !allowed(*c)) {
         Some(c) => refuse(&format!("contains {c:?}")),
@@ -88,7 +85,7 @@ mod tests {
             ("a b", "contains ' '"),
             ("caf\u{e9}", "contains 'é'"),
             ("a@2", "contains '@'"),
-            ("..", "not dots alone"),
+            ("..", "is dots alone"),
             (&"x".repeat(129), "is too long"),
         ];
         for (name, why) in refused {

@@ -29,6 +29,14 @@ fn a_deserialized_error_is_remote_and_keeps_its_deeper_outcome() {
 }
 
 #[test]
+fn names_that_come_from_a_peer_are_cut() {
+    let form = (3, "no", "\u{e9}".repeat(200), "m".repeat(90_000));
+    let read: RpcError = rmp_serde::from_slice(&rmp_serde::to_vec(&form).unwrap()).unwrap();
+    assert_eq!(read.service(), "\u{e9}".repeat(128));
+    assert_eq!(read.method(), "m".repeat(256));
+}
+
+#[test]
 fn an_error_decoded_inside_a_users_type_learns_its_place() {
     #[derive(Deserialize)]
     struct Mine(RpcError);

@@ -38,9 +38,9 @@ pub const fn method(service: &ServiceMeta, name: &str) -> &'static MethodMeta {
 pub const fn check(service: &ServiceMeta) {
     let name = service.name.as_bytes();
     assert!(
-        !name.is_empty() && name.len() <= 128 && name[0] != b'_',
-        "the service name, `<package>.<Trait>`, must have 1 to 128 characters and must not begin \
-         with `_`: give another with #[rpc_client(name = \"..\")]"
+        !name.is_empty() && name.len() <= 128 && name[0] != b'_' && are_registrable(name),
+        "the service name, `<package>.<Trait>`, must have 1 to 128 characters `A-Z a-z 0-9 . _ -` \
+         and must not begin with `_`: give another with #[rpc_client(name = \"..\")]"
     );
     let methods = service.methods;
     let mut i = 0;
@@ -56,6 +56,17 @@ pub const fn check(service: &ServiceMeta) {
         }
         i += 1;
     }
+}
+
+const fn are_registrable(characters: &[u8]) -> bool {
+    let mut i = 0;
+    while i < characters.len() {
+        if !matches!(characters[i], b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-') {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 #[cfg(test)]
@@ -92,6 +103,12 @@ mod tests {
     fn ids_are_fnv_1a() {
         assert_eq!(service_id("a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(method_id("a"), 0xe40c_292c);
+    }
+
+    #[test]
+    #[should_panic(expected = "A-Z a-z 0-9")]
+    fn a_package_whose_name_cannot_be_registered_is_refused() {
+        check(&ServiceMeta { name: "größe.Chat", ..service(&[]) });
     }
 
     #[test]

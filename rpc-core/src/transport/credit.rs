@@ -35,13 +35,20 @@ struct Window {
     used: AtomicU64,
 }
 
+/// The largest window, in bytes: a peer may announce more than a semaphore can hold.
+const MAX_WINDOW: usize = if Semaphore::MAX_PERMITS < i32::MAX as usize {
+    Semaphore::MAX_PERMITS
+} else {
+    i32::MAX as usize
+};
+
 /// The connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CreditError;
 
 impl Window {
     fn new(bytes: u32) -> Self {
-        Self { free: Semaphore::new(bytes as usize), used: AtomicU64::new(0) }
+        Self { free: Semaphore::new(MAX_WINDOW.min(bytes as usize)), used: AtomicU64::new(0) }
     }
 
     async fn take(&self, bytes: u32) -> Result<(), CreditError> {
@@ -97,7 +104,7 @@ impl SendCredit {
             }
             bodies.values().cloned().collect()
         };
-        let more = |now: u32, base: u32| now.min(i32::MAX as u32).saturating_sub(base) as usize;
+        let more = |now: u32, base: u32| MAX_WINDOW.min(now as usize).saturating_sub(base as usize);
         let connection = more(limits.credit_per_connection, BASE_LIMITS.credit_per_connection);
         self.connection.free.add_permits(connection);
         let body = more(limits.credit_per_body, BASE_LIMITS.credit_per_body);

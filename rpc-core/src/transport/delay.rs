@@ -9,10 +9,29 @@ use std::time::Duration;
 /// Measures the delay of one connection's requests.
 #[derive(Debug, Default)]
 pub struct DelayMeter {
-    /// Smallest difference of the current and of the previous period, in ms; it can be negative.
-    current: Option<i64>,
-    previous: Option<i64>,
+    /// Of the current period, and of the one before it in which a request came.
+    current: Option<Least>,
+    previous: Option<Least>,
     period: u64,
+}
+
+/// The smallest difference of a period.
+#[derive(Debug, Clone, Copy)]
+struct Least {
+    /// In ms; it can be negative.
+    difference: i64,
+    at_ms: u64,
+}
+
+impl Least {
+    /// Two clocks drift apart by 100 ppm each at most: half a second in 42 minutes.
+    const DRIFT: u64 = 5_000;
+
+    /// The largest difference that is no delay at `now_ms`.
+    fn at(self, now_ms: u64) -> i64 {
+        let drift = now_ms.saturating_sub(self.at_ms) / Self::DRIFT;
+        self.difference.saturating_add_unsigned(drift)
+    }
 }
 
 impl DelayMeter {
@@ -25,17 +44,19 @@ impl DelayMeter {
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let period = now_ms / Self::PERIOD_MS;
         if period != self.period {
-            self.previous = if period == self.period + 1 { self.current } else { None };
-            // A gap of more than a period leaves the last known figure as the only one there is.
-            self.previous = self.previous.or(self.current);
-            self.current = None;
+            // After a rest of any length, the last known figure is the only one there is.
+            self.previous = self.current.take();
             self.period = period;
         }
         // The peer's clock is 32 bits wide and comes around after 49 days, so compare modulo.
         let difference = i64::from(crate::wire::clock_ms(now).wrapping_sub(sent_ms).cast_signed());
-        let least = self.current.map_or(difference, |least| least.min(difference));
+        let least = match self.current {
+            Some(least) if least.difference <= difference => least,
+            _ => Least { difference, at_ms: now_ms },
+        };
         self.current = Some(least);
-        let base = self.previous.map_or(least, |previous| previous.min(least));
+        let base = self.previous.map_or(i64::MAX, |previous| previous.at(now_ms));
+        let base = base.min(least.difference);
         Duration::from_millis(u64::try_from(difference - base).unwrap_or(0))
     }
 }
@@ -61,7 +82,22 @@ mod tests {
     fn the_first_request_after_a_long_rest_is_compared_with_the_last_known_figure() {
         let mut meter = DelayMeter::default();
         meter.excess(ms(10), 10);
-        assert_eq!(meter.excess(ms(200_000), 195_000), ms(5_000));
+        // But for 40 ms that the clocks may have drifted apart.
+        assert_eq!(meter.excess(ms(200_010), 195_010), ms(4_960));
+    }
+
+    #[test]
+    fn drift_during_a_long_rest_is_no_delay() {
+        for ppm in [-90, 50, 190] {
+            let mut meter = DelayMeter::default();
+            meter.excess(ms(10), 10);
+            for step in 0..1_000 {
+                let now = 86_400_000 + step * 100;
+                let sent = i64::try_from(now).unwrap() * (1_000_000 - ppm) / 1_000_000;
+                let excess = meter.excess(ms(now), u32::try_from(sent).unwrap());
+                assert!(excess <= ms(20), "{excess:?} at {ppm} ppm");
+            }
+        }
     }
 
     #[test]

@@ -374,6 +374,7 @@ impl Outbox {
     fn write_all(&self, stream: &Socket, bytes: &[u8], at: &mut usize) -> io::Result<()> {
         while *at < bytes.len() {
             let n = stream.try_write(&bytes[*at..])?;
+            lead::count_write();
             *at += n;
             self.written.fetch_add(n as u64, Ordering::SeqCst);
         }

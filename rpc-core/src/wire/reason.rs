@@ -89,11 +89,12 @@ impl Reason {
         }
     }
 
-    /// The code that a server gives an error with this reason.
+    /// The code that a server gives an error with this reason; an answer that cannot be encoded is
+    /// `Internal` all the same.
     pub const fn code(self) -> RpcCode {
         match self {
             Self::Draining => RpcCode::Unavailable,
-            Self::Overloaded | Self::TooLarge => RpcCode::ResourceExhausted,
+            Self::Overloaded | Self::TooLarge | Self::BadAnswer => RpcCode::ResourceExhausted,
             Self::UnknownService | Self::UnknownMethod | Self::Unsupported => {
                 RpcCode::Unimplemented
             }
@@ -101,27 +102,29 @@ impl Reason {
             Self::BadArguments => RpcCode::InvalidArgument,
             Self::NotPermitted => RpcCode::PermissionDenied,
             Self::OtherRefusal | Self::Handler => RpcCode::Unknown,
-            Self::Panicked | Self::BadAnswer => RpcCode::Internal,
+            Self::Panicked => RpcCode::Internal,
         }
     }
 }
 
 /// Longest error message that travels, in bytes.
 const MAX_MESSAGE_TEXT: usize = 8 * 1024;
+/// Longest error that travels, in bytes: a frame beyond its limit would end the connection.
+const MAX_ERROR: usize = 16 * 1024;
 
-/// Appends the payload of an error frame: the reason, then the error as a map.
+/// Appends the payload of an error frame: the reason, then the error as a map of at most 16 KiB.
+/// One that is longer is shortened to its code and the first 8 KiB of its message.
 pub fn put_error(out: &mut Vec<u8>, reason: Reason, error: &RpcError) {
     out.push(reason.to_wire());
     let start = out.len();
-    let cut = error.message().floor_char_boundary(MAX_MESSAGE_TEXT);
-    let shortened;
-    let error = if cut < error.message().len() {
-        shortened = RpcError::new(error.code(), &error.message()[..cut]);
-        &shortened
-    } else {
-        error
-    };
-    if Codec::Named.encode(error, out).is_err() {
+    let text = error.message();
+    let cut = text.floor_char_boundary(MAX_MESSAGE_TEXT);
+    let written = cut == text.len() && Codec::Named.encode(error, out).is_ok();
+    if written && out.len() - start <= MAX_ERROR {
+        return;
+    }
+    out.truncate(start);
+    if Codec::Named.encode(&RpcError::new(error.code(), &text[..cut]), out).is_err() {
         out.truncate(start);
     }
 }

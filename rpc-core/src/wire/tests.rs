@@ -1,8 +1,9 @@
 //! Frames survive any chunking; rubbish is refused and never panics.
 
 use super::*;
-use crate::{MetadataEntry, TraceId, discovery::InstanceId};
+use crate::{MetadataEntry, Place, RpcCode, RpcError, TraceId, discovery::InstanceId};
 use proptest::prelude::*;
+use std::time::Duration;
 
 #[test]
 fn ids_match_the_published_test_vectors() {
@@ -73,6 +74,29 @@ fn reasons_keep_their_numbers_and_unknown_ones_their_half() {
         if !matches!(reason, Reason::OtherRefusal | Reason::Handler) {
             assert_eq!(reason.to_wire(), number);
         }
+    }
+}
+
+#[test]
+fn an_error_of_any_length_fits_a_frame() {
+    let long = "s".repeat(200_000);
+    let placed = |text: &str, name: &str| {
+        RpcError::not_found(text).placed(Place {
+            service: name,
+            method: name,
+            endpoint: None,
+            attempts: 1,
+            elapsed: Duration::ZERO,
+            outcome: None,
+        })
+    };
+    for error in [RpcError::not_found(&*long), placed("short", &long), placed(&long, "short")] {
+        let mut out = Vec::new();
+        put_error(&mut out, Reason::Handler, &error);
+        assert!(out.len() <= 16 * 1024, "{}", out.len());
+        let (reason, read) = read_error(&out);
+        assert_eq!((reason, read.code()), (Reason::Handler, RpcCode::NotFound));
+        assert!(error.message().starts_with(read.message()) && !read.message().is_empty());
     }
 }
 

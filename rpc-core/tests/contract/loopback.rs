@@ -76,7 +76,7 @@ impl Invoke for Loopback {
             let answer = match self.service.call(method, body, codec).await {
                 Ok(HandlerAnswer::Ok(body)) => Answer::Ok(body),
                 Ok(HandlerAnswer::App(body)) => Answer::App(body),
-                Ok(HandlerAnswer::Error(e)) => {
+                Ok(HandlerAnswer::Error(e) | HandlerAnswer::Unencodable(e)) => {
                     return Err(e.placed(Place { outcome: Some(Outcome::Ran), ..place }));
                 }
                 Err(e) => {

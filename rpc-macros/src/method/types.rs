@@ -12,6 +12,15 @@ use syn::{
 
 /// Checks the type of an argument.
 pub(super) fn check_argument(ty: &Type, errors: &mut Errors) {
+    match ungrouped(ty) {
+        Type::Path(path) if path.path.is_ident("str") => {
+            errors.on(ty, "a `str` has no size of its own; write `&str` or `String`");
+        }
+        Type::Slice(_) => {
+            errors.on(ty, "a slice has no size of its own; write `&[T]` or `Vec<T>`");
+        }
+        _ => {}
+    }
     Check { errors, is_output: false }.visit_type(ty);
 }
 
@@ -115,6 +124,10 @@ impl<'ast> Visit<'ast> for Check<'_> {
         if last.ident == "Option" {
             self.check_option(path, last);
         }
+        if self.is_output && last.ident == "Cow" && is_without_lifetime(last) {
+            self.errors
+                .on(path, "a result can't borrow; write `Cow<'static, T>`, or its owned type");
+        }
         visit::visit_path(self, path);
     }
 }
@@ -137,6 +150,12 @@ impl Check<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether arguments are given and none of them is a lifetime.
+fn is_without_lifetime(segment: &PathSegment) -> bool {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return false };
+    !arguments.args.iter().any(|argument| matches!(argument, GenericArgument::Lifetime(_)))
 }
 
 /// The `T` of `Option<T>`.

@@ -8,6 +8,8 @@ trait Contract {
     //~^ MAYBE is not dyn compatible
     async fn function(&self, x: fn(u8) -> u8) -> rpc_core::Result<()>; //~ ERROR a function can't travel
     async fn pointer(&self, x: *const u8) -> rpc_core::Result<()>; //~ ERROR a pointer can't travel
+    async fn text(&self, x: str) -> rpc_core::Result<()>; //~ ERROR write `&str` or `String`
+    async fn slice(&self, x: [u8]) -> rpc_core::Result<()>; //~ ERROR write `&[T]` or `Vec<T>`
     async fn mutable(&self, x: &mut u8) -> rpc_core::Result<()>; //~ ERROR an argument can't be `&mut`
     async fn living(&self, x: &'static str) -> rpc_core::Result<()>; //~ ERROR remove the lifetime
     async fn inferred(&self, x: Vec<_>) -> rpc_core::Result<()>; //~ ERROR a contract names its types

@@ -17,6 +17,11 @@ trait C {}
 #[rpc_client(name = "_config")] //~ ERROR must not begin with `_`
 trait D {}
 
+#[rpc_client(name = "..", version = ".")]
+//~^ ERROR a service's name must not be dots alone
+//~^^ ERROR a service's version must not be dots alone
+trait D2 {}
+
 #[rpc_client(name = "shop/Orders", version = "1 beta")]
 //~^ ERROR a service's name must consist of
 //~^^ ERROR a service's version must consist of

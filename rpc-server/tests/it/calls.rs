@@ -4,8 +4,12 @@ use crate::support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use rpc_core::{
-    CallOptions, RpcCode,
-    wire::{Kind, Reason, flag, put_metadata},
+    CallOptions, RpcCode, rpc_client, rpc_service,
+    wire::{Kind, Reason, RequestHead, flag, fnv1a_32, fnv1a_64, put_metadata},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 #[tokio::test]
@@ -159,4 +163,37 @@ fn a_single_threaded_runtime_serves_as_well() {
         drop(peer);
         server.shutdown().await;
     });
+}
+
+#[rpc_client(name = "test.Clock")]
+trait Clock {
+    async fn long_ago(&self) -> rpc_core::Result<SystemTime>;
+}
+
+#[derive(Debug, Default)]
+struct ClockService;
+
+#[rpc_service]
+impl Clock for ClockService {
+    async fn long_ago(&self) -> rpc_core::Result<SystemTime> {
+        // Times before 1970 are none to serde.
+        Ok(SystemTime::UNIX_EPOCH - Duration::from_secs(1))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_encoded_is_told_and_counted_as_one() {
+    let server = lab(&Arc::default()).service(ClockService).start().await.unwrap();
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let head = RequestHead {
+        service: fnv1a_64(b"test.Clock"),
+        method: fnv1a_32(b"long_ago"),
+        ..head("echo")
+    };
+    peer.send(request_with(1, 0, head, &[0x80])).await;
+    let (reason, error) = peer.expect(Kind::Error, 1).await.error();
+    assert_eq!((reason, error.code()), (Reason::BadAnswer, RpcCode::Internal));
+    assert!(error.message().contains("can't be encoded"), "{error}");
+    let stats = server.stats();
+    assert_eq!((stats.bad_answers, stats.served), (1, 0));
 }

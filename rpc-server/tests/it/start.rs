@@ -120,6 +120,13 @@ async fn mistakes_are_told_with_what_to_write() {
 }
 
 #[tokio::test]
+async fn what_can_never_be_registered_is_told_whether_or_not_the_registry_is_there() {
+    let unreachable = builder().registry("zookeeper://127.0.0.1:1");
+    let text = refusal(unreachable.label("note", "x".repeat(20_000))).await;
+    assert!(text.contains("can never be registered") && text.contains("shorter"), "{text}");
+}
+
+#[tokio::test]
 async fn a_registry_that_is_away_is_waited_for_in_the_background() {
     let registry = MemoryRegistry::new();
     registry.set_unreachable("nobody is there");

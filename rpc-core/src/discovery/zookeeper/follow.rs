@@ -6,7 +6,8 @@
 //!
 //! The watch is a hint and the list is the truth. The client crate loses recursive watches on
 //! every reconnect without saying so, and the server forgets what happened meanwhile: so each
-//! reconnect sets a new watch, before the old one is dropped, and reads the whole list.
+//! reconnect sets a new watch and reads the whole list. While the connection lasts, the new watch is
+//! set before the old one is dropped.
 
 use super::session::{Backoff, DIRECTORY, Failure, jitter, operation, supervised};
 use std::{collections::BTreeSet, time::Duration};
@@ -102,8 +103,8 @@ pub(super) async fn follow(dir: &str, mut sessions: watch::Receiver<Session>, si
 struct Follower<'a, S> {
     dir: &'a str,
     sink: &'a S,
-    /// The watch that was set last. It outlives the connection, so that the next one is set
-    /// before this one is taken away.
+    /// The watch that was set last, until the next one is. A connection that ends takes its watch
+    /// with it.
     watch: Option<zk::PersistentWatcher>,
 }
 

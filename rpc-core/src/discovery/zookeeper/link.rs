@@ -105,9 +105,10 @@ impl Link {
         self.take(client);
     }
 
-    /// What the earlier sessions owned is taken over; lets them go.
-    pub(super) fn settle(&mut self) {
-        self.previous.clear();
+    /// Lets go the earlier sessions of which everything is taken over; `owns` says of a session's
+    /// id whether it still has something.
+    pub(super) fn settle(&mut self, owns: impl Fn(i64) -> bool) {
+        self.previous.retain(|client| owns(client.session_id().0));
     }
 
     /// Closes all sessions and waits until they are, for at most a second.

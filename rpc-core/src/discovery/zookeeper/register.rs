@@ -12,7 +12,7 @@
 
 mod nodes;
 
-use self::nodes::{Nodes, Trouble, Watches};
+use self::nodes::{Nodes, Trouble, Verified, Watches};
 use super::{
     link::{Link, LinkEvent},
     session::{Backoff, Target, jitter, supervised},
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Registered nodes are looked at this often although their watches are silent.
+/// Nodes are looked at this often although their watches are silent.
 const VERIFY_EVERY: Duration = Duration::from_secs(30);
 /// Pause after an operation of which nothing is known.
 const PAUSE_UNKNOWN: Duration = Duration::from_millis(100);
@@ -42,7 +42,7 @@ const WITHDRAW: Duration = Duration::from_millis(500);
 /// Time for all of leaving.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Starts the keeper of `announcement`.
+/// Starts the keeper of `announcement`, if it can ever be made.
 pub(super) fn spawn(target: Arc<Target>, announcement: &Announcement) -> Box<dyn Registered> {
     let reason = format!("waiting for {}", target.name());
     let state = Arc::new(watch::Sender::new(RegistrationState::Pending(reason)));
@@ -52,7 +52,7 @@ pub(super) fn spawn(target: Arc<Target>, announcement: &Announcement) -> Box<dyn
         Ok(nodes) => Some(tokio::spawn(Keeper { target, nodes, progress }.run(stop.clone()))),
         Err(why) => {
             tracing::error!(why, "this can never be announced");
-            state.send_replace(RegistrationState::Pending(why));
+            state.send_replace(RegistrationState::Impossible(why));
             None
         }
     };
@@ -166,9 +166,12 @@ impl Keeper {
     async fn keep(&mut self, link: &mut Link) -> String {
         loop {
             let ended = match self.verify(link).await {
-                Ok(watches) => {
-                    link.settle();
-                    self.progress.registered(&self.nodes);
+                Ok(Verified { watches, refusal }) => {
+                    link.settle(|session| self.nodes.has_owner(session));
+                    match refusal {
+                        None => self.progress.registered(&self.nodes),
+                        Some(why) => self.progress.refused(&why),
+                    }
                     self.attend(link, watches).await
                 }
                 Err(Trouble::Over(why)) => Some(why),
@@ -181,6 +184,7 @@ impl Keeper {
                     pause(link, jitter(PAUSE_REFUSED)).await
                 }
                 Err(Trouble::Contested(why)) => {
+                    link.settle(|session| self.nodes.has_owner(session));
                     self.progress.refused(&why);
                     pause(link, PAUSE_CONTESTED).await
                 }
@@ -192,7 +196,7 @@ impl Keeper {
     }
 
     /// Makes the nodes ours, through whichever session the link has.
-    async fn verify(&mut self, link: &mut Link) -> Result<Watches, Trouble> {
+    async fn verify(&mut self, link: &mut Link) -> Result<Verified, Trouble> {
         loop {
             let client = link.client().clone();
             let mut verifying = pin!(self.nodes.verify(&client));
@@ -211,8 +215,8 @@ impl Keeper {
         }
     }
 
-    /// Registered, and Suspect while disconnected: returns when the nodes have to be verified, or
-    /// why the session is over.
+    /// Registered as far as ZooKeeper lets us, and Suspect while disconnected: returns when the
+    /// nodes have to be verified, or why the session is over.
     async fn attend(&mut self, link: &mut Link, watches: Watches) -> Option<String> {
         let mut fired = pin!(watches.any());
         let mut verify = pin!(sleep(jitter(VERIFY_EVERY)));

@@ -112,7 +112,7 @@ async fn keep_session_until_panic(target: &Arc<Target>, sessions: &watch::Sender
             backoff.pause().await;
             link.renew(down).await;
         }
-        link.settle();
+        link.settle(|_| false);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that are written from where they lie, without a copy in the outbox.
 
-use super::{Ended, Outbox, Phase, ROOM, Sent, lock};
+use super::{Ended, Outbox, Phase, ROOM, Sent, lead, lock};
 use crate::{memory, transport::Socket};
 use std::{
     io::{self, IoSlice},
@@ -99,6 +99,7 @@ impl Outbox {
         while !slices.is_empty() {
             match stream.try_write_vectored(slices) {
                 Ok(count) => {
+                    lead::count_write();
                     self.written.fetch_add(count as u64, Ordering::SeqCst);
                     IoSlice::advance_slices(&mut slices, count);
                 }

@@ -5,17 +5,76 @@
 //! tasks that compute, it holds up what is there already, and gathers little.
 
 use super::{Outbox, ROOM, Socket, lock};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 use tokio::{task::yield_now, time::Instant};
 
 /// How often a leader lets others go first.
 const YIELDS: u32 = 4;
-/// What a frame that was gathered may have cost in time: about what a write of its own does.
+/// What a frame that was gathered may have cost in time: about what a write does beside other
+/// programs.
 const FRAME: Duration = Duration::from_micros(20);
-/// Leaders that write at once, after giving way has not paid, before one looks whether it would
-/// now: at first, and at most. The number doubles each time that it would not.
+/// Leaders that write at once, once giving way does not pay, before one looks whether it would now:
+/// at least, and at most. The number doubles each time that it would not.
 const AT_ONCE: u32 = 64;
-const AT_ONCE_MOST: u32 = 8192;
+const AT_ONCE_MOST: u32 = 1024;
+/// What speaks against giving way, added up: 1 for a leader that was alone, which cost next to
+/// nothing, and this for one that lost time. One that gathered takes as much away: now and then
+/// time is lost to other programs.
+const COSTLY: u32 = 4;
+/// With this much against it, giving way does not pay.
+const TOO_MUCH: u32 = 4 * COSTLY;
+
+/// Writes of all outboxes of this process, modulo 2^32. While others write no time is lost: they
+/// would have done so anyway.
+static WRITES: AtomicU32 = AtomicU32::new(0);
+
+/// To be called for each write.
+pub(super) fn count_write() {
+    WRITES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Being behind all others for a while.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    began: Instant,
+    /// [`WRITES`] when it began.
+    writes: u32,
+}
+
+impl Wait {
+    fn begin() -> Self {
+        Self { began: Instant::now(), writes: WRITES.load(Ordering::Relaxed) }
+    }
+
+    /// What it came to, when this many frames could be written together after it.
+    fn end(self, frames: u64) -> Outcome {
+        let writes = WRITES.load(Ordering::Relaxed).wrapping_sub(self.writes);
+        Outcome::of(frames, self.began.elapsed(), writes)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Frames were gathered at their price.
+    Gathered,
+    /// Nobody else had anything to send, and little time was lost.
+    Alone,
+    Costly,
+}
+
+impl Outcome {
+    fn of(frames: u64, took: Duration, writes: u32) -> Self {
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        match took <= FRAME.saturating_mul(frames.saturating_add(writes)) {
+            true if frames > 1 => Self::Gathered,
+            true => Self::Alone,
+            false => Self::Costly,
+        }
+    }
+}
 
 /// Who leads, and whether it pays.
 #[derive(Debug, Default)]
@@ -26,54 +85,62 @@ pub(super) struct Lead {
     leaders: u64,
     /// The one that [`Outbox::relieve`] has seen.
     seen: u64,
-    /// How often in a row it has not paid.
-    lost: u32,
-    /// How many more write at once, of how many in all, and of how many the next time.
+    /// What speaks against giving way.
+    doubt: u32,
+    /// How many more write at once.
     at_once: u32,
-    of: u32,
-    next: u32,
+    /// Of how many, the last time; less since giving way pays.
+    rest: u32,
 }
 
-/// What a leader is to do.
+/// What a leader is to do, and its number.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
-    /// To give way and then write for all, as the leader of this number.
+    /// To give way and then write for all.
     Lead(u64),
     /// To write at once.
     Write,
     /// To write at once, and then see what giving way would have been: that holds nothing up.
-    WriteAndLook,
+    WriteAndLook(u64),
 }
 
 impl Lead {
     /// A new leader's turn.
     fn begin(&mut self) -> Turn {
-        if self.at_once > 0 {
-            self.at_once -= 1;
-            if self.at_once > 0 {
-                return Turn::Write;
-            }
-            // Unless the look tells otherwise.
-            self.rest();
-            return Turn::WriteAndLook;
-        }
         self.leaders += 1;
-        self.leader = self.leaders;
-        Turn::Lead(self.leader)
+        match self.at_once {
+            0 => {
+                self.leader = self.leaders;
+                Turn::Lead(self.leader)
+            }
+            1 => {
+                // Unless the look tells otherwise.
+                self.rest();
+                Turn::WriteAndLook(self.leaders)
+            }
+            _ => {
+                self.at_once -= 1;
+                Turn::Write
+            }
+        }
     }
 
     /// Lets leaders write at once for a while.
     fn rest(&mut self) {
-        self.at_once = self.next.max(AT_ONCE);
-        self.of = self.at_once;
-        self.next = (self.at_once * 2).min(AT_ONCE_MOST);
+        self.rest = (self.rest * 2).clamp(AT_ONCE, AT_ONCE_MOST);
+        self.at_once = self.rest;
     }
 
-    /// Who has written at once was put behind all others for this time. Those who wrote meanwhile
-    /// it would have gathered: if at their price, giving way is tried again.
-    fn looked(&mut self, took: Duration) {
-        let others = self.of.saturating_sub(self.at_once);
-        if others > 0 && took <= FRAME * (others + 1) {
+    /// How many frames the leader of this number would have gathered, with its own, had it not
+    /// written at once.
+    fn since(&self, number: u64) -> u64 {
+        self.leaders - number + 1
+    }
+
+    /// What giving way would have come to. If it would have paid it is tried again: one leader
+    /// that loses time is enough to end that.
+    fn looked(&mut self, outcome: Outcome) {
+        if outcome == Outcome::Gathered {
             self.at_once = 0;
         }
     }
@@ -84,23 +151,24 @@ impl Lead {
         std::mem::take(&mut self.leader) != 0
     }
 
-    /// Ends the lead of this leader, which has gathered so many frames with its own in this time;
-    /// false when it had none any more. Then the outbox is not its to write.
-    fn end(&mut self, number: u64, frames: u32, took: Duration) -> bool {
+    /// Ends the lead of this leader, which came to this; false when it had none any more. Then the
+    /// outbox is not its to write.
+    fn end(&mut self, number: u64, outcome: Outcome) -> bool {
         if self.leader != number {
             return false;
         }
         self.leader = 0;
-        if frames > 1 && took <= FRAME * frames {
-            (self.lost, self.next) = (0, AT_ONCE);
-            return true;
+        match outcome {
+            Outcome::Gathered => {
+                self.doubt = self.doubt.saturating_sub(COSTLY);
+                self.rest /= 2;
+            }
+            Outcome::Alone => self.doubt += 1,
+            Outcome::Costly => self.doubt += COSTLY,
         }
-        // That nobody else had anything to send may be chance; time that was lost is not.
-        self.lost += if took <= FRAME * frames { 1 } else { YIELDS };
-        if self.lost >= YIELDS {
+        if self.doubt >= TOO_MUCH {
             self.rest();
-            // One try decides whether it is worth it again.
-            self.lost = YIELDS - 1;
+            self.doubt = TOO_MUCH - COSTLY;
         }
         true
     }
@@ -118,13 +186,13 @@ impl Outbox {
         struct Leader<'a> {
             outbox: &'a Outbox,
             number: u64,
-            began: Instant,
+            wait: Wait,
         }
         impl Leader<'_> {
             fn end(&self) -> bool {
                 let mut state = lock(&self.outbox.state);
-                let frames = state.frames;
-                state.lead.end(self.number, frames, self.began.elapsed())
+                let outcome = self.wait.end(state.frames.into());
+                state.lead.end(self.number, outcome)
             }
         }
         impl Drop for Leader<'_> {
@@ -138,14 +206,15 @@ impl Outbox {
         let number = match turn {
             Turn::Lead(number) => number,
             Turn::Write => return self.write_or_leave(socket),
-            Turn::WriteAndLook => {
+            Turn::WriteAndLook(number) => {
                 self.write_or_leave(socket);
-                let began = Instant::now();
+                let wait = Wait::begin();
                 yield_now().await;
-                return lock(&self.state).lead.looked(began.elapsed());
+                let lead = &mut lock(&self.state).lead;
+                return lead.looked(wait.end(lead.since(number)));
             }
         };
-        let leader = Leader { outbox: self, number, began: Instant::now() };
+        let leader = Leader { outbox: self, number, wait: Wait::begin() };
         let mut before = 0;
         for _ in 0..YIELDS {
             yield_now().await;
@@ -184,24 +253,25 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    const SHORT: Duration = Duration::from_micros(10);
+    const DEAR: Duration = Duration::from_millis(3);
 
     /// How many leaders of `count` give way, when each gathers so many frames in this time, or would
     /// have.
-    fn giving_way(lead: &mut Lead, count: u32, frames: u32, took: Duration) -> u32 {
-        let (mut gave_way, mut left) = (0, count);
-        while left > 0 {
-            left -= 1;
+    fn giving_way(lead: &mut Lead, count: u64, frames: u64, took: Duration) -> u64 {
+        let outcome = Outcome::of(frames, took, 0);
+        let end = lead.leaders + count;
+        let mut gave_way = 0;
+        while lead.leaders < end {
             match lead.begin() {
                 Turn::Lead(number) => {
                     gave_way += 1;
-                    assert!(lead.end(number, frames, took));
+                    assert!(lead.end(number, outcome));
                 }
                 Turn::Write => {}
-                Turn::WriteAndLook => {
-                    let others = (1..frames).map(|_| assert_eq!(lead.begin(), Turn::Write));
-                    left = left.saturating_sub(others.count().try_into().unwrap());
-                    lead.looked(took);
+                Turn::WriteAndLook(number) => {
+                    (1..frames).for_each(|_| assert_eq!(lead.begin(), Turn::Write));
+                    assert_eq!(lead.since(number), frames);
+                    lead.looked(outcome);
                 }
             }
         }
@@ -212,23 +282,49 @@ mod tests {
     fn leaders_give_way_as_long_as_that_gathers_frames_at_their_price() {
         let lead = &mut Lead::default();
         assert_eq!(giving_way(lead, 1000, 64, FRAME * 64), 1000);
-        assert_eq!(giving_way(lead, 3, 1, SHORT), 3, "alone a few times: by chance");
-        assert_eq!(giving_way(lead, 1000, 2, SHORT), 1000);
+        assert_eq!(giving_way(lead, 15, 1, FRAME), 15, "alone a few times: by chance");
+        assert_eq!(giving_way(lead, 1000, 2, FRAME), 1000);
     }
 
     #[test]
-    fn beside_tasks_that_compute_they_write_at_once_and_look_ever_less_often() {
+    fn time_lost_now_and_then_is_put_up_with() {
         let lead = &mut Lead::default();
-        let dear = Duration::from_millis(3);
-        assert_eq!(giving_way(lead, 100_000, 16, dear), 1, "the first has learned it");
-        assert!(giving_way(lead, AT_ONCE_MOST + 1, 16, SHORT) > 0);
-        assert_eq!(giving_way(lead, 1000, 16, SHORT), 1000, "one look is enough");
+        for _ in 0..1000 {
+            assert_eq!(giving_way(lead, 1, 16, DEAR), 1);
+            assert_eq!(giving_way(lead, 1, 16, FRAME), 1);
+        }
+    }
+
+    #[test]
+    fn beside_tasks_that_compute_they_write_at_once_and_look_whether_it_still_costs() {
+        let lead = &mut Lead::default();
+        assert_eq!(giving_way(lead, 100_000, 16, DEAR), 4, "the first have learned it");
+        let soon = u64::from(AT_ONCE_MOST) + 16;
+        assert!(giving_way(lead, soon, 16, FRAME) > 0);
+        assert_eq!(giving_way(lead, 1000, 16, FRAME), 1000, "one look is enough");
+        assert_eq!(giving_way(lead, 1, 16, FRAME), 1);
+    }
+
+    #[test]
+    fn a_look_that_was_wrong_costs_one_leader_its_time() {
+        let lead = &mut Lead::default();
+        giving_way(lead, 100, 16, DEAR);
+        lead.looked(Outcome::Gathered);
+        assert_eq!(giving_way(lead, 1000, 16, DEAR), 1);
     }
 
     #[test]
     fn leaders_that_are_alone_write_at_once_after_a_while() {
         let lead = &mut Lead::default();
-        assert_eq!(giving_way(lead, 100_000, 1, SHORT), YIELDS);
-        assert!(giving_way(lead, AT_ONCE_MOST + 2, 2, SHORT) > 0, "until they are no more");
+        assert_eq!(giving_way(lead, 100_000, 1, FRAME), u64::from(TOO_MUCH));
+        assert!(giving_way(lead, u64::from(AT_ONCE_MOST) + 2, 2, FRAME) > 0, "until they are not");
+    }
+
+    #[test]
+    fn time_in_which_others_write_is_not_lost() {
+        assert_eq!(Outcome::of(4, FRAME * 20, 0), Outcome::Costly);
+        assert_eq!(Outcome::of(4, FRAME * 20, 16), Outcome::Gathered);
+        assert_eq!(Outcome::of(1, FRAME, 0), Outcome::Alone);
+        assert_eq!(Outcome::of(u64::MAX, Duration::MAX, u32::MAX), Outcome::Costly);
     }
 }

@@ -25,7 +25,7 @@ const REPAIRS: usize = 50;
 pub(super) enum Trouble {
     /// No answer, or they change faster than they are repaired.
     Unknown(String),
-    /// ZooKeeper does not let us.
+    /// ZooKeeper does not even let us look.
     Refused(String),
     /// Another live process announces the same address.
     Contested(String),
@@ -58,6 +58,8 @@ struct Node {
     path: String,
     /// Whether it was ours when it was looked at last.
     held: bool,
+    /// The session that owned it then.
+    owner: Option<i64>,
 }
 
 /// A node that is not ours.
@@ -67,7 +69,14 @@ struct Repair {
     replaces: Option<i32>,
 }
 
-/// The watches on nodes that are ours.
+/// What a verification came to.
+pub(super) struct Verified {
+    pub(super) watches: Watches,
+    /// Why ZooKeeper does not let us have some of the nodes; the others are ours.
+    pub(super) refusal: Option<String>,
+}
+
+/// The watches on all nodes.
 pub(super) struct Watches(Vec<zk::OneshotWatcher>);
 
 impl Watches {
@@ -95,44 +104,48 @@ impl Nodes {
         let data = layout::encode(instance);
         if data.len() > layout::MAX_DATA {
             let (size, most) = (data.len(), layout::MAX_DATA);
-            return Err(format!("the labels make {size} bytes of node data, {most} are allowed"));
+            return Err(format!(
+                "the labels make {size} bytes of node data, {most} are allowed: write fewer or \
+                 shorter ones"
+            ));
         }
         let node = |service: &String| {
             names::check_registered_name(service).map_err(|error| error.to_string())?;
             let dir = layout::service_dir(&target.root, service);
-            Ok(Node { path: format!("{dir}/{name}"), dir, held: false })
+            Ok(Node { path: format!("{dir}/{name}"), dir, held: false, owner: None })
         };
         let services: BTreeSet<&String> = announcement.services.iter().collect();
         let all = services.into_iter().map(node).collect::<Result<Vec<_>, String>>()?;
         Ok(Self { addr: instance.addr, id: instance.id, all, data, displacements: Vec::new() })
     }
 
-    /// Looks at every node, repairs what is not ours, and looks again until all are.
-    pub(super) async fn verify(&mut self, client: &zk::Client) -> Result<Watches, Trouble> {
+    /// Looks at every node, repairs what is not ours, and looks again until all are that may be.
+    pub(super) async fn verify(&mut self, client: &zk::Client) -> Result<Verified, Trouble> {
         let me = client.session_id().0;
         let mut refused: BTreeSet<usize> = BTreeSet::new();
-        let mut refusal = String::new();
+        let mut refusal = None;
         for _ in 0..ROUNDS + self.all.len() {
             let found = self.look(client).await?;
-            let owners = found.iter().map(|(stat, _)| stat.as_ref());
-            let repairs = Self::repairs(owners, me);
-            let displaced = self.displaced(&repairs);
-            if repairs.is_empty() {
-                return Ok(Watches(found.into_iter().map(|(_, watch)| watch).collect()));
+            for (node, (stat, _)) in self.all.iter_mut().zip(&found) {
+                node.owner = stat.as_ref().map(|stat| stat.ephemeral_owner);
             }
-            if let Some(node) = displaced {
+            let repairs = Self::repairs(found.iter().map(|(stat, _)| stat.as_ref()), me);
+            if let Some(node) = self.displaced(&repairs) {
                 self.check_contested(client, node).await?;
             }
+            let is_complete = repairs.is_empty();
             let possible: Vec<_> =
                 repairs.into_iter().filter(|repair| !refused.contains(&repair.node)).collect();
             if possible.is_empty() {
-                return Err(Trouble::Refused(refusal));
+                let watches = Watches(found.into_iter().map(|(_, watch)| watch).collect());
+                // Nothing is refused any more when all are ours by now.
+                return Ok(Verified { watches, refusal: refusal.filter(|_| !is_complete) });
             }
             for chunk in possible.chunks(REPAIRS) {
                 // The rest is still tried: one directory that is closed to us must not keep the
                 // other services from being announced.
                 if let Some((node, why)) = self.repair(client, chunk).await? {
-                    refusal = format!("{}: {why}", self.all[node].path);
+                    refusal = Some(format!("{}: {why}", self.all[node].path));
                     refused.insert(node);
                 }
             }
@@ -179,6 +192,11 @@ impl Nodes {
             }
         }
         displaced
+    }
+
+    /// Whether this session owned one of the nodes when they were looked at last.
+    pub(super) fn has_owner(&self, session: i64) -> bool {
+        self.all.iter().any(|node| node.owner == Some(session))
     }
 
     /// Stops a fight: another process takes our address, for the second time.
