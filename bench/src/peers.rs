@@ -24,6 +24,8 @@ use std::{fmt, future::Future, net::SocketAddr};
 pub enum Peer {
     /// This framework.
     Rpc,
+    /// This framework, of whose message the payload is counted.
+    RpcBytes,
     Raw,
     RawMux,
     /// raw-mux whose server spawns a task for each request.
@@ -49,6 +51,7 @@ impl Peer {
     pub fn settings(self) -> &'static str {
         match self {
             Self::Rpc => "defaults: deadlines, metrics, named MessagePack; static registry",
+            Self::RpcBytes => "as rpc, the payload is `bytes::Bytes`, as it is volo-thrift's",
             Self::Raw => "a window of messages, rmp-serde, no future for a call",
             Self::RawMux => "a future for each call, rmp-serde, no errors, limits or deadlines",
             Self::RawMuxSpawn => "as raw-mux, the server spawns a task for each request",
@@ -62,7 +65,7 @@ impl Peer {
     /// Serves until the process ends.
     pub async fn serve(self, work: Work) -> Result<()> {
         match self {
-            Self::Rpc => rpc::serve(work).await,
+            Self::Rpc | Self::RpcBytes => rpc::serve(work).await,
             Self::Raw => raw::serve(work).await,
             Self::RawMux | Self::RawMuxSpawn | Self::RawMuxAtOnce => {
                 raw_mux::serve(work, self.variant()).await
@@ -77,6 +80,9 @@ impl Peer {
     pub async fn load(self, server: SocketAddr, load: Load) -> Result<()> {
         match self {
             Self::Rpc => call(load, || rpc::connect(server)).await,
+            Self::RpcBytes => {
+                call(load, async || Ok(rpc::CountedClient(rpc::connect(server).await?))).await
+            }
             Self::Raw => raw::load(server, load).await,
             Self::RawMux | Self::RawMuxSpawn | Self::RawMuxAtOnce => {
                 call(load, || raw_mux::Client::connect(server, self.variant())).await

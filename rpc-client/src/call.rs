@@ -198,7 +198,7 @@ impl Route {
             place.admitted();
         }
         let codec = call.service.codec;
-        let mut body = Body::new();
+        let mut body = Body::to_encode();
         if let Err(e) = call.args.encode(codec, body.buffer()) {
             return Some(Attempt::failed(Ended::Final, e).not_sent());
         }

@@ -14,7 +14,7 @@ use bytes::{AsBytes, FromBytes};
 
 use crate::{
     RpcError,
-    codec::{self, Codec},
+    codec::{self, Codec, Encoded},
     service::MethodMeta,
 };
 use serde::Deserialize;
@@ -22,6 +22,7 @@ use serde::Deserialize;
 /// The arguments of one request, each located in its body.
 #[derive(Debug)]
 pub struct Args<'de> {
+    body: Encoded<'de>,
     codec: Codec,
     method: &'static MethodMeta,
     values: Values<'de>,
@@ -51,15 +52,15 @@ impl<'de> Args<'de> {
     ///
     /// `InvalidArgument`: bytes that are not one value within the limits, not a map with names
     /// for keys, or a map that names an argument twice.
-    pub fn new(
-        body: &'de [u8],
+    pub(crate) fn new(
+        body: Encoded<'de>,
         codec: Codec,
         method: &'static MethodMeta,
     ) -> Result<Self, RpcError> {
         // Each value is checked as it is located, and nothing is decoded before all are: the same
         // as scanning the whole, in one pass.
         let mut values = Values::new(method.args.len());
-        let mut rest = body;
+        let mut rest = body.bytes();
         let entries =
             rmp::decode::read_map_len(&mut rest).map_err(|_| malformed("they are not a map"))?;
         for position in 0..entries as usize {
@@ -76,7 +77,7 @@ impl<'de> Args<'de> {
             }
         }
         if rest.is_empty() {
-            return Ok(Self { codec, method, values });
+            return Ok(Self { body, codec, method, values });
         }
         Err(malformed(&format!("{} bytes follow them", rest.len())))
     }
@@ -86,7 +87,7 @@ impl<'de> Args<'de> {
         let Some(value) = self.values.as_ref()[index] else {
             return self.codec.decode_scanned(NIL).map_err(|_| self.missing(index));
         };
-        self.codec.decode_scanned(value).or_else(|error| {
+        self.codec.decode_encoded(self.body.within(value)).or_else(|error| {
             // Serde asks for bytes only at the end of a type's own chain of `Deserialize`, so
             // whether they were meant shows only when they are offered.
             let empty = (value == EMPTY_ARRAY).then(|| self.codec.decode_scanned(EMPTY_BYTES));
@@ -97,6 +98,9 @@ impl<'de> Args<'de> {
     /// The value of an argument of bytes, without a step per byte.
     fn bytes<T: FromBytes<'de>>(&self, index: usize) -> Result<T, RpcError> {
         let value = self.values.as_ref()[index];
+        if let Some(apart) = value.and_then(|value| self.body.within(value).only_apart()) {
+            return Ok(T::from_apart(apart));
+        }
         if let Some(taken) = value.and_then(bytes::content).and_then(T::from_bytes) {
             return Ok(taken);
         }

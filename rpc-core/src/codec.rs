@@ -26,10 +26,12 @@
 //! there, and an `untagged` enum that contains itself in several variants can take time
 //! exponential in the depth of the message. Do not send such types.
 
+mod apart;
 mod explain;
 mod guard;
 mod scan;
 
+pub(crate) use apart::{Apart, Encoded, LongBin};
 pub use scan::{scan, skip};
 
 use crate::{RpcError, memory};
@@ -108,7 +110,20 @@ impl Codec {
     /// Bytes that are not a `T` or exceed a limit of the guard; code `Internal`.
     #[inline]
     pub fn decode_scanned<'de, T: Deserialize<'de>>(self, bytes: &'de [u8]) -> Result<T, RpcError> {
-        guard::decode(bytes, self == Self::Named).map_err(|error| explain::decode::<T>(&error))
+        self.decode_encoded(bytes.into())
+    }
+
+    /// The same, of which a part may lie apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode_scanned`](Self::decode_scanned).
+    #[inline]
+    pub(crate) fn decode_encoded<'de, T: Deserialize<'de>>(
+        self,
+        value: Encoded<'de>,
+    ) -> Result<T, RpcError> {
+        guard::decode(value, self == Self::Named).map_err(|error| explain::decode::<T>(&error))
     }
 }
 

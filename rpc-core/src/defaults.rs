@@ -73,8 +73,8 @@ defaults! {
     IDLE_PING: Duration = Duration::from_secs(10);
     /// The kernel gives a connection up when sent data stays unacknowledged for this long.
     TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
-    /// A peer that has connected must have greeted within this time, and a frame that has begun
-    /// must be complete within it.
+    /// A peer that has connected must have greeted within this time, a frame that has begun must be
+    /// complete within it, and of the large requests that are on their way some piece must come.
     SLOW_PEER_TIMEOUT: Duration = Duration::from_secs(10);
     /// A leaving server goes on serving for this long after it told everybody.
     NOTICE: Duration = Duration::from_secs(1);

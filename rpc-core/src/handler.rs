@@ -37,7 +37,7 @@ pub struct Request {
 ///
 /// `InvalidArgument`: they are malformed.
 pub fn args(request: &Request) -> Result<Args<'_>, RpcError> {
-    Args::new(&request.body, request.codec, request.method)
+    Args::new(request.body.encoded(), request.codec, request.method)
 }
 
 /// Checks the arguments of a request to a method that takes none.

@@ -31,7 +31,12 @@ pub(crate) fn take_large(expected: usize, needed: usize) -> Vec<u8> {
         buffer.reserve_exact(large::rounded(needed));
         return buffer;
     }
-    large::POOL.take(expected).unwrap_or_else(|| Vec::with_capacity(large::rounded(needed)))
+    large::POOL.take(expected).unwrap_or_else(|| large::allocate(large::rounded(needed)))
+}
+
+/// An empty buffer with room for `needed` bytes, for a value to keep.
+pub(crate) fn to_give(needed: usize) -> Vec<u8> {
+    large::allocate(needed)
 }
 
 /// Keeps the memory of a buffer.
@@ -77,7 +82,7 @@ pub(crate) fn make_room(buffer: &mut Vec<u8>, more: usize) {
     }
     let mut roomy = large::POOL
         .take(needed)
-        .unwrap_or_else(|| Vec::with_capacity(large::rounded(needed.max(2 * buffer.capacity()))));
+        .unwrap_or_else(|| large::allocate(large::rounded(needed.max(2 * buffer.len()))));
     roomy.extend_from_slice(buffer);
     keep(std::mem::replace(buffer, roomy));
 }

@@ -3,7 +3,7 @@
 use crate::{
     Outcome, Place, RpcError,
     args::bytes::{self, AsBytes, Content, FromBytes},
-    codec::Codec,
+    codec::{Codec, Encoded, scan},
     decoding_at,
     invoke::{self, Answer},
     service::{HandlerAnswer, MethodMeta, ServiceMeta},
@@ -53,14 +53,18 @@ impl<T: Value, E: Fault> Reply for Result<T, E> {
         };
         let codec = reply.codec;
         let decoded = match &reply.answer {
-            Answer::Ok(body) => decode(codec, body).map(Ok),
-            Answer::App(body) => decoding_at(place(), || codec.decode(body)).map(Err),
+            Answer::Ok(body) => decode(codec, body.encoded()).map(Ok),
+            Answer::App(body) => {
+                let body = body.encoded();
+                let decode = || scan(body.bytes()).and_then(|()| codec.decode_encoded(body));
+                decoding_at(place(), decode).map(Err)
+            }
         };
         decoded.unwrap_or_else(|error| Err(undecodable(&error, place()).into()))
     }
 
     fn into_answer(self, codec: Codec) -> HandlerAnswer {
-        let mut body = Body::new();
+        let mut body = Body::to_encode();
         let (written, answer): (_, fn(Body) -> HandlerAnswer) = match &self {
             Ok(value) => (encode(codec, value, body.buffer()), HandlerAnswer::Ok),
             Err(error) => {
@@ -193,17 +197,20 @@ fn encode<T: Value>(codec: Codec, value: &T, out: &mut Vec<u8>) -> Result<(), Rp
 }
 
 /// Decodes a result; bytes in one piece.
-fn decode<T: Value>(codec: Codec, body: &[u8]) -> Result<T, RpcError> {
-    fn fill<B: for<'de> FromBytes<'de> + 'static>(slot: &mut dyn Any, body: &[u8]) {
+fn decode<T: Value>(codec: Codec, body: Encoded<'_>) -> Result<T, RpcError> {
+    fn fill<B: for<'de> FromBytes<'de> + 'static>(slot: &mut dyn Any, body: Encoded<'_>) {
         if let Some(slot) = slot.downcast_mut::<Option<B>>() {
-            *slot = bytes::content(body).and_then(B::from_bytes);
+            *slot = match body.only_apart() {
+                Some(apart) => Some(B::from_apart(apart)),
+                None => bytes::content(body.bytes()).and_then(B::from_bytes),
+            };
         }
     }
-    crate::codec::scan(body)?;
+    scan(body.bytes())?;
     let mut slot = None::<T>;
     fill::<Vec<u8>>(&mut slot, body);
     fill::<Option<Vec<u8>>>(&mut slot, body);
-    slot.map_or_else(|| codec.decode_scanned(body), Ok)
+    slot.map_or_else(|| codec.decode_encoded(body), Ok)
 }
 
 #[cold]

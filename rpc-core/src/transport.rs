@@ -4,9 +4,11 @@
 //! large bodies. [`ReadBuffer`] and [`Assembly`] are the receiving half. [`DelayMeter`] turns the
 //! senders' clock readings into time lost on the way. [`Network`] is where both come from: TCP, or
 //! what a test puts in its place.
+//! [`Calm`] says when buffers are large for no reason any more.
 
 mod assembly;
 mod body;
+mod calm;
 mod credit;
 mod delay;
 mod large;
@@ -18,6 +20,7 @@ mod socket;
 
 pub use assembly::{Assembly, Progress, Room};
 pub use body::Body;
+pub use calm::Calm;
 pub use credit::{BodyWindow, CreditError, SendCredit, Taken};
 pub use delay::DelayMeter;
 pub use large::Sending;

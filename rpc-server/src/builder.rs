@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     gates::{Limit, LimitPlan},
     lifecycle::{self, Plan},
-    limits::ServerLimits,
+    limits::{ServerLimits, max_message},
     runtime,
     selection::Selection,
     server::Server,
@@ -154,8 +154,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Largest request, in bytes: 64 KiB to 1 GiB, default 4 MiB. A larger one is refused with
-    /// `ResourceExhausted` before it is received.
+    /// Largest request, in bytes: 64 KiB to 1 GiB, default 4 MiB, or as much as may be
+    /// [held](Self::max_held) if that is less. A larger one is refused with `ResourceExhausted`
+    /// before it is received. More than may be held is a mistake.
     pub fn max_message(mut self, bytes: u32) -> Self {
         self.set.max_message = Some(bytes);
         self
@@ -203,14 +204,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Most bytes of request and reply bodies held for one connection; more are refused with
+    /// Most bytes of request and reply bodies and of metadata held for one connection; more are refused with
     /// `ResourceExhausted` at once. Default 256 MiB; 1 byte to 1 TiB.
     pub fn max_held_per_connection(mut self, bytes: usize) -> Self {
         self.set.max_held_per_connection = Some(bytes);
         self
     }
 
-    /// Most bytes of request and reply bodies held in all; more are refused with
+    /// Most bytes of request and reply bodies and of metadata held in all; more are refused with
     /// `ResourceExhausted` at once. Default 1 GiB; 1 byte to 1 TiB.
     pub fn max_held(mut self, bytes: usize) -> Self {
         self.set.max_held = Some(bytes);
@@ -246,9 +247,10 @@ impl ServerBuilder {
             selection.only(names);
         }
         runtime::check(network.is_tcp())?;
-        let services = selection.make().await?;
         let registry = registry.or(config.registry.take().map(RegistrySource::from));
-        Ok(Server::new(lifecycle::start(plan(config, registry, network), services).await?))
+        let plan = plan(config, registry, network)?;
+        let services = selection.make().await?;
+        Ok(Server::new(lifecycle::start(plan, services).await?))
     }
 
     /// Starts, serves until Ctrl-C or SIGTERM, and [leaves in order](Server::shutdown). A second
@@ -293,8 +295,14 @@ impl ServerBuilder {
 }
 
 /// What is to be done, with defaults where nothing was said.
-fn plan(config: Config, registry: Option<RegistrySource>, network: Network) -> Plan {
+fn plan(
+    config: Config,
+    registry: Option<RegistrySource>,
+    network: Network,
+) -> Result<Plan, SetupError> {
     let usual = ServerLimits::default();
+    let held_per_connection = config.max_held_per_connection.unwrap_or(usual.held_per_connection);
+    let held_per_process = config.max_held.unwrap_or(usual.held_per_process);
     let per_connection = config.max_in_flight_per_connection;
     let mut method_limits = LimitPlan::default();
     if let Some(limit) = config.limit_each {
@@ -303,7 +311,7 @@ fn plan(config: Config, registry: Option<RegistrySource>, network: Network) -> P
     for (name, limit) in config.limits {
         method_limits.named(name, limit);
     }
-    Plan {
+    Ok(Plan {
         bind: config.bind.unwrap_or_else(|| "127.0.0.1:0".to_owned()),
         advertise: config.advertise,
         registry,
@@ -312,12 +320,11 @@ fn plan(config: Config, registry: Option<RegistrySource>, network: Network) -> P
         weight: config.weight.unwrap_or(defaults::WEIGHT),
         require_registration: config.require_registration.unwrap_or(false),
         limits: ServerLimits {
-            max_message: config.max_message.unwrap_or(usual.max_message),
+            max_message: max_message(config.max_message, held_per_connection, held_per_process)?,
             in_flight_per_connection: per_connection.unwrap_or(usual.in_flight_per_connection),
             in_flight_per_process: config.max_in_flight.unwrap_or(usual.in_flight_per_process),
-            held_per_connection: (config.max_held_per_connection)
-                .unwrap_or(usual.held_per_connection),
-            held_per_process: config.max_held.unwrap_or(usual.held_per_process),
+            held_per_connection,
+            held_per_process,
             credit_per_body: config.credit_per_body.unwrap_or(usual.credit_per_body),
             credit_per_connection: (config.credit_per_connection)
                 .unwrap_or(usual.credit_per_connection),
@@ -325,5 +332,5 @@ fn plan(config: Config, registry: Option<RegistrySource>, network: Network) -> P
         method_limits,
         notice: config.notice.unwrap_or(defaults::NOTICE),
         drain: config.drain.unwrap_or(defaults::DRAIN),
-    }
+    })
 }

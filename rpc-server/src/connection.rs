@@ -143,8 +143,12 @@ impl Reader {
             if let Err(exit) = self.handle(now).await {
                 return exit;
             }
-            if self.peer.link.outbox().unsent() >= defaults::MAX_UNSENT && !self.wait().await {
+            if !self.may_answer().await {
                 return Exit::Stopped;
+            }
+            if self.look.as_ref().is_some_and(|look| look.deadline() <= now) {
+                // While there is always more to read, the timer has no turn.
+                self.look_at_bodies(now);
             }
             match self.next().await {
                 Event::Read(true) => {}
@@ -170,6 +174,9 @@ impl Reader {
                 Ok(Handled::Some) => {
                     self.begun = None;
                     yield_now().await;
+                    if !self.may_answer().await {
+                        return Err(Exit::Stopped);
+                    }
                     now = Instant::now();
                 }
                 Ok(Handled::All(frames)) => {
@@ -212,8 +219,7 @@ impl Reader {
 
     /// Looks at what takes too long.
     fn look(&mut self, now: Instant) -> Result<(), Exit> {
-        self.look = None;
-        self.inbound.expire(now);
+        self.look_at_bodies(now);
         match self.begun {
             Some(begun) if now - begun >= defaults::SLOW_PEER_TIMEOUT => Err(Exit::Refused(
                 format!("a frame was not complete after {:?}", defaults::SLOW_PEER_TIMEOUT),
@@ -222,12 +228,24 @@ impl Reader {
         }
     }
 
-    /// The peer does not read its answers: neither are its requests read. False when the
-    /// connection has ended meanwhile.
-    async fn wait(&self) -> bool {
+    fn look_at_bodies(&mut self, now: Instant) {
+        self.look = None;
+        self.inbound.expire(now);
+        self.inbound.send();
+    }
+
+    /// As long as the peer does not read its answers, its requests are not looked at: waits. False
+    /// when the connection has ended meanwhile.
+    async fn may_answer(&mut self) -> bool {
+        if self.peer.link.outbox().unsent() < defaults::MAX_UNSENT {
+            return true;
+        }
         tokio::select! {
             () = self.peer.stop.cancelled() => false,
-            () = self.peer.link.outbox().drained() => true,
+            () = self.peer.link.outbox().drained() => {
+                self.inbound.resume(Instant::now());
+                true
+            }
         }
     }
 

@@ -28,6 +28,10 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Calls that have less time left than this are not polled behind others by the clock as it was
+/// read before those: a single poll may have blocked for that long.
+const NEAR: Duration = Duration::from_secs(1);
+
 /// Decides about the requests of one connection; the reader owns it.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
@@ -110,7 +114,7 @@ impl Dispatcher {
         metadata: Option<Arc<[MetadataEntry]>>,
     ) -> Result<Admitted, Refusal> {
         self.not_draining()?;
-        self.within_limits(arrival.size)?;
+        self.within_limits(arrival.size, metadata_bytes(metadata.as_deref()))?;
         let route = self.route(arrival.head)?;
         let deadline = self.deadline(arrival).map_err(|refusal| refusal.of(route))?;
         let call = CallRef { id: arrival.id, codec: arrival.codec, route };
@@ -127,16 +131,24 @@ impl Dispatcher {
     ///
     /// # Errors
     ///
-    /// The limits of the method have been reached since it was admitted.
+    /// Since it was admitted its time has passed, or the limits of its method have been reached.
     pub(crate) fn run(
         &mut self,
         mut admitted: Admitted,
         body: Body,
-        now: Instant,
+        mut now: Instant,
         cx: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
-        let left = admitted.deadline - now;
+        let mut left = admitted.deadline - now;
+        if left < NEAR && self.meter.has_polled() {
+            now = Instant::now();
+            left = admitted.deadline - now;
+            if left.is_zero() {
+                let text = "the time for the call passed behind others of its connection";
+                return Err(Refusal::new(Reason::TimePassed, text).of(admitted.call.route));
+            }
+        }
         admitted.place = self.limits(&admitted, |gates| gates.enter(now, left))?;
         admitted.at = now;
         if body.len() > HEAVY {
@@ -151,6 +163,7 @@ impl Dispatcher {
 
     /// A large body is about to arrive: counts it as held from now on.
     pub(crate) fn hold(&self, admitted: &mut Admitted, size: usize) {
+        let size = size + metadata_bytes(admitted.metadata.as_deref());
         admitted.permit = Some(self.peer.admission.permit(size));
     }
 
@@ -158,6 +171,11 @@ impl Dispatcher {
     pub(crate) fn begin(&mut self, now: Instant) {
         self.meter.begin(now);
         self.draining = self.peer.serving.draining().is_cancelled();
+    }
+
+    /// The clock as it was read last: when the batch began, or since.
+    pub(crate) fn now(&self) -> Instant {
+        self.meter.since()
     }
 
     /// A batch of requests ends.
@@ -189,7 +207,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    fn within_limits(&self, size: usize) -> Result<(), Refusal> {
+    fn within_limits(&self, size: usize, metadata: usize) -> Result<(), Refusal> {
         let largest = self.peer.serving.limits.max_message;
         if size > largest as usize {
             let text = format!(
@@ -199,7 +217,7 @@ impl Dispatcher {
             return Err(Refusal::new(Reason::TooLarge, text));
         }
         let refuse = |text| Refusal::new(Reason::Overloaded, text);
-        self.peer.admission.check(size).map_err(refuse)
+        self.peer.admission.check(size + metadata).map_err(refuse)
     }
 
     fn route(&self, head: RequestHead) -> Result<Route, Refusal> {
@@ -261,7 +279,7 @@ impl Dispatcher {
         cx: &mut Context<'_>,
         out: &mut Vec<u8>,
     ) {
-        let size = body.len();
+        let size = body.total();
         let spare = std::mem::take(&mut self.spare);
         let mut handler = self.handler(&admitted, body, spare);
         let router = &self.peer.serving.router;
@@ -277,7 +295,7 @@ impl Dispatcher {
     }
 
     fn run_in_task(&mut self, admitted: Admitted, body: Body, first: First) {
-        let size = body.len();
+        let size = body.total();
         let handler = self.handler(&admitted, body, CallContext::default());
         self.meter.spawned();
         self.running_task(admitted, size).spawn_run(handler, first);
@@ -286,7 +304,7 @@ impl Dispatcher {
     fn answer(&mut self, mut admitted: Admitted, ended: Ended, out: &mut Vec<u8>) {
         // First, so that the answer tells the load without this call.
         if let Some(place) = admitted.place.take()
-            && ended.is_answer()
+            && ended.is_success()
         {
             place.answered();
         }
@@ -325,6 +343,7 @@ impl Dispatcher {
         let place = admitted.place.take().unwrap_or_else(|| {
             self.peer.serving.router.gates(admitted.call.route).count(admitted.at)
         });
+        let size = size + metadata_bytes(admitted.metadata.as_deref());
         self.task(admitted, size, Some(place))
     }
 
@@ -345,6 +364,12 @@ impl Admitted {
     pub(crate) fn id(&self) -> u64 {
         self.call.id
     }
+}
+
+/// What metadata takes up in memory, about: as much more than on the wire as the entries are many.
+fn metadata_bytes(metadata: Option<&[MetadataEntry]>) -> usize {
+    let bytes = |e: &MetadataEntry| size_of::<MetadataEntry>() + e.key.len() + e.value.len();
+    metadata.map_or(0, |entries| entries.iter().map(bytes).sum())
 }
 
 /// The codec, if this version understands all that the request needs.

@@ -69,7 +69,10 @@ impl Limit {
     /// 1 s; 6 to 30 % above what is known to work; every 25 to 50 s a full limit is lowered to
     /// measure the latency again. Two things differ. A limit that is less than half used is left
     /// alone (as in Netflix's concurrency-limits), and when lowering the limit costs no answers,
-    /// but makes them come sooner, it is lowered further at once.
+    /// but makes them come sooner, it is lowered further at once. Calls that fail, the
+    /// application's errors included, are no answers: their time is added to that of those that
+    /// were answered, and when every call fails the limit is halved, unless they fail sooner than
+    /// they could be answered.
     ///
     /// For methods whose calls take about the same time and come at more than 100 a second; below
     /// that it stays where it is. A method that mixes quick and slow calls needs a fixed limit.

@@ -36,9 +36,9 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Whether the handler came to an end by itself.
-    pub(crate) fn is_answer(&self) -> bool {
-        matches!(self.how, How::Answered(_))
+    /// Whether the handler did its work. How quickly it failed says nothing of what it can do.
+    pub(crate) fn is_success(&self) -> bool {
+        matches!(self.how, How::Answered(HandlerAnswer::Ok(_)))
     }
 }
 
@@ -85,7 +85,7 @@ impl Handler {
             Ok(Poll::Ready(Ok(answer))) => How::Answered(answer),
             Ok(Poll::Ready(Err(error))) => How::BadArguments(error),
             Err(panic) => {
-                drop_fenced(std::mem::replace(state, State::Ended));
+                drop_fenced(state, context);
                 How::Panicked(text(panic))
             }
         };
@@ -100,14 +100,15 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        drop_fenced(std::mem::replace(&mut self.state, State::Ended));
+        drop_fenced(&mut self.state, &mut self.context);
     }
 }
 
-/// Drops what belongs to the user, whose destructors may panic.
-fn drop_fenced(state: State) {
+/// Drops what belongs to the user, whose destructors may panic and look at the call.
+fn drop_fenced(state: &mut State, context: &mut CallContext) {
     if matches!(state, State::Running(_))
-        && let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(state)))
+        && let Err(panic) =
+            catch_unwind(AssertUnwindSafe(|| context.enter(|| *state = State::Ended)))
     {
         tracing::error!(panic = text(panic), "a handler panicked while it was dropped");
     }

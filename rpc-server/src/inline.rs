@@ -92,6 +92,16 @@ impl<R: Copy> Meter<R> {
         }
         self.begin(now);
     }
+
+    /// The clock when the batch began.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether anything was polled in it.
+    pub(crate) fn has_polled(&self) -> bool {
+        !self.polled.is_empty()
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How much a server takes on: calls in flight and bytes held, per connection and per process.
 
 use rpc_core::{
-    defaults,
+    SetupError, defaults,
     wire::{BASE_LIMITS, Limits},
 };
 use std::sync::{
@@ -51,6 +51,31 @@ impl ServerLimits {
                 .max(BASE_LIMITS.credit_per_connection),
             max_in_flight: self.in_flight_per_connection.max(BASE_LIMITS.max_in_flight),
         }
+    }
+}
+
+/// The largest request, in bytes: what was asked for, or the usual as far as it can be held.
+///
+/// # Errors
+///
+/// More was asked for than may be held, so that requests as large would never be taken.
+pub(crate) fn max_message(
+    asked: Option<u32>,
+    held_per_connection: usize,
+    held_per_process: usize,
+) -> Result<u32, SetupError> {
+    let (held, name) = if held_per_process < held_per_connection {
+        (held_per_process, "max_held")
+    } else {
+        (held_per_connection, "max_held_per_connection")
+    };
+    let most = u32::try_from(held).unwrap_or(u32::MAX);
+    match asked {
+        Some(bytes) if bytes > most => Err(SetupError::new(format!(
+            "max_message is {bytes} bytes and {name} {held}: requests as large would always be \
+             refused; lower max_message, or raise {name}"
+        ))),
+        asked => Ok(asked.unwrap_or(defaults::MAX_MESSAGE.min(most))),
     }
 }
 
@@ -193,6 +218,21 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_request_can_be_held() {
+        const MIB: usize = 1024 * 1024;
+        assert_eq!(max_message(None, 256 * MIB, 1024 * MIB).unwrap(), defaults::MAX_MESSAGE);
+        assert_eq!(max_message(None, 3 * MIB, 1024 * MIB).unwrap(), 3 * 1024 * 1024);
+        assert_eq!(max_message(Some(8 << 20), 8 * MIB, usize::MAX).unwrap(), 8 << 20);
+        for (own, all, name) in [
+            (2 * MIB, 4 * MIB, "max_held_per_connection 2097152"),
+            (4 * MIB, 2 * MIB, "max_held 2097152"),
+        ] {
+            let text = max_message(Some(3 << 20), own, all).unwrap_err().to_string();
+            assert!(text.contains("max_message is 3145728 bytes") && text.contains(name), "{text}");
+        }
+    }
 
     fn small() -> Arc<Admission> {
         let limits = ServerLimits {

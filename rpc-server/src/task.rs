@@ -111,7 +111,7 @@ impl Task {
         // First, so that the answer tells the load without this call. Sending may take a while and
         // says nothing of how busy the method is.
         if let Some(place) = self.place.take()
-            && ended.as_ref().is_ok_and(Ended::is_answer)
+            && ended.as_ref().is_ok_and(Ended::is_success)
         {
             place.answered();
         }

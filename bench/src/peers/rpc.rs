@@ -1,16 +1,34 @@
 //! This framework as its users have it: a contract, a proxy, a server, a static registry, defaults.
 
-use crate::{listen, load::Caller, message::Echo, work::Work};
+use crate::{
+    listen,
+    load::Caller,
+    message::{Echo, impl_message},
+    work::Work,
+};
 use anyhow::Result;
+use bytes::Bytes;
 use rpc_client::Client;
 use rpc_core::{rpc_client, rpc_service};
 use rpc_server::Server;
+use serde::{Deserialize, Serialize};
 use std::{future::pending, net::SocketAddr};
 
 #[rpc_client]
 pub trait Bench {
     async fn echo(&self, message: Echo) -> rpc_core::Result<Echo>;
+    async fn echo_counted(&self, message: Counted) -> rpc_core::Result<Counted>;
 }
+
+/// The message with counted bytes, which volo-thrift's generated code has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Counted {
+    pub id: u64,
+    pub flag: bool,
+    pub payload: Bytes,
+}
+
+impl_message!(Counted, u64);
 
 #[derive(Default)]
 struct Echoing(Work);
@@ -18,6 +36,11 @@ struct Echoing(Work);
 #[rpc_service]
 impl Bench for Echoing {
     async fn echo(&self, message: Echo) -> rpc_core::Result<Echo> {
+        self.0.run().await;
+        Ok(message)
+    }
+
+    async fn echo_counted(&self, message: Counted) -> rpc_core::Result<Counted> {
         self.0.run().await;
         Ok(message)
     }
@@ -40,5 +63,17 @@ impl Caller for BenchClient {
 
     async fn echo(&self, message: Echo) -> Result<Echo> {
         Ok(Bench::echo(self, message).await?)
+    }
+}
+
+/// A client that sends the message with counted bytes.
+#[derive(Clone)]
+pub struct CountedClient(pub BenchClient);
+
+impl Caller for CountedClient {
+    type Message = Counted;
+
+    async fn echo(&self, message: Counted) -> Result<Counted> {
+        Ok(self.0.echo_counted(message).await?)
     }
 }

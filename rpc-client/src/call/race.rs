@@ -185,7 +185,7 @@ impl Route {
         let Pick::Found(connection) = self.cluster.look(&wish) else {
             return None;
         };
-        let mut body = Body::new();
+        let mut body = Body::to_encode();
         call.args.encode(call.service.codec, body.buffer()).ok()?;
         let hedge = want == Wanted::Hedge;
         let paid = match want {

@@ -184,7 +184,7 @@ impl Reader {
             return Ok(false);
         }
         if let Some(Progress::Complete(header, body)) = self.assembly.settle(&mut self.out) {
-            self.connection.meter.carried(body.len());
+            self.connection.meter.carried(body.total());
             self.answer(header, body);
         }
         let Some((header, length)) = next_header(buffer.data())? else { return Ok(false) };
@@ -201,8 +201,7 @@ impl Reader {
                     return Ok(false);
                 }
                 let total = read_total(&mut &*payload)?;
-                self.begin(header, total, length - TOTAL)?;
-                TOTAL
+                TOTAL + self.begin(header, total, length - TOTAL, &payload[TOTAL..])?
             }
             _ if !is_whole => return Ok(false),
             _ => {
@@ -256,16 +255,23 @@ impl Reader {
         }
     }
 
-    /// The first piece of a large reply. One that nobody waits for only gives its credit back.
-    fn begin(&mut self, header: Header, total: u32, length: usize) -> Result<(), ProtocolError> {
+    /// The first piece of a large reply, of which `start` is there, and how much of that was taken.
+    /// One that nobody waits for only gives its credit back.
+    fn begin(
+        &mut self,
+        header: Header,
+        total: u32,
+        length: usize,
+        start: &[u8],
+    ) -> Result<usize, ProtocolError> {
         if !self.connection.slots.is_waiting(header.id) {
-            return self.assembly.data(header.id, length);
+            return self.assembly.data(header.id, length).map(|()| 0);
         }
         if total > self.max_message {
             self.too_large(header, total);
-            return self.assembly.data(header.id, length);
+            return self.assembly.data(header.id, length).map(|()| 0);
         }
-        self.assembly.begin(header.id, header, total, length)
+        self.assembly.begin(header.id, header, total, length, start)
     }
 
     /// A reply beyond what this client has announced: an error to its call alone.

@@ -3,7 +3,7 @@
 //! Serde takes `Vec<u8>` for a sequence of numbers; at 0.7 ns each that is most of a call that
 //! carries a file. Fields inside structs need `serde_bytes` for the same.
 
-use crate::memory;
+use crate::{codec::Apart, memory};
 use std::borrow::Cow;
 
 /// What travels for a type that is bytes, or maybe bytes.
@@ -25,6 +25,9 @@ pub trait AsBytes {
 pub trait FromBytes<'de>: Sized + serde::Deserialize<'de> {
     /// The value that this is, if it is one.
     fn from_bytes(content: Content<'de>) -> Option<Self>;
+
+    /// The value that bytes are which lie apart.
+    fn from_apart(apart: &'de Apart) -> Self;
 }
 
 impl<'a> Content<'a> {
@@ -60,11 +63,19 @@ macro_rules! bytes {
             fn from_bytes(content: Content<'de>) -> Option<Self> {
                 content.bytes().map(|bytes| copied(bytes).into())
             }
+
+            fn from_apart(apart: &'de Apart) -> Self {
+                apart.take().into()
+            }
         }
 
         impl<'de> FromBytes<'de> for Option<$ty> {
             fn from_bytes(content: Content<'de>) -> Option<Self> {
                 Some(content.bytes().map(|bytes| copied(bytes).into()))
+            }
+
+            fn from_apart(apart: &'de Apart) -> Self {
+                Some(apart.take().into())
             }
         }
     )* };
@@ -106,17 +117,29 @@ impl<'de> FromBytes<'de> for &'de [u8] {
     fn from_bytes(content: Content<'de>) -> Option<Self> {
         content.bytes()
     }
+
+    fn from_apart(apart: &'de Apart) -> Self {
+        apart.lend()
+    }
 }
 
 impl<'de> FromBytes<'de> for Option<&'de [u8]> {
     fn from_bytes(content: Content<'de>) -> Option<Self> {
         Some(content.bytes())
     }
+
+    fn from_apart(apart: &'de Apart) -> Self {
+        Some(apart.lend())
+    }
 }
 
 impl<'de> FromBytes<'de> for Cow<'de, [u8]> {
     fn from_bytes(content: Content<'de>) -> Option<Self> {
         content.bytes().map(Cow::Borrowed)
+    }
+
+    fn from_apart(apart: &'de Apart) -> Self {
+        Cow::Borrowed(apart.lend())
     }
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod limits;
 mod visitor;
 
+use super::Encoded;
 use crate::defaults::MAX_DEPTH;
 use limits::{Limits, Place};
 use rmp_serde::decode::Error;
@@ -16,11 +17,26 @@ use serde::{
 };
 use visitor::{Leaf, Role, Watch};
 
-/// Reads a `T` from all of `bytes`.
+/// Reads a `T` from all of `value`. If what lies apart from it was not asked for as bytes, it is put
+/// together and read again.
 #[inline]
-pub(super) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8], human: bool) -> Result<T, Error> {
-    let limits = Limits::new(bytes.len(), human);
-    let mut inner = rmp_serde::Deserializer::from_read_ref(bytes);
+pub(super) fn decode<'de, T: Deserialize<'de>>(
+    mut value: Encoded<'de>,
+    human: bool,
+) -> Result<T, Error> {
+    loop {
+        let result = read(value, human);
+        match value.joined() {
+            None => return result,
+            Some(joined) => value = joined,
+        }
+    }
+}
+
+#[inline]
+fn read<'de, T: Deserialize<'de>>(value: Encoded<'de>, human: bool) -> Result<T, Error> {
+    let limits = Limits::new(value, human);
+    let mut inner = rmp_serde::Deserializer::from_read_ref(value.bytes());
     // One more than the limit: it refuses when it has counted down to zero.
     inner.set_max_depth(MAX_DEPTH + 1);
     let result = T::deserialize(Guard { inner: &mut inner, place: limits.start() });
@@ -34,9 +50,9 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(bytes: &'de [u8], human: bool) ->
 }
 
 /// A deserializer under the limits.
-struct Guard<'g, D> {
+struct Guard<'g, 'de, D> {
     inner: D,
-    place: Place<'g>,
+    place: Place<'g, 'de>,
 }
 
 /// Methods for which `rmp-serde` itself refuses all but scalars.
@@ -70,7 +86,7 @@ macro_rules! watched {
     )*};
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, 'de, D> {
     type Error = D::Error;
 
     scalars! {
@@ -88,7 +104,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Guard<'_, D> {
     watched! {
         deserialize_any: Elements
         deserialize_bytes: Bytes
-        deserialize_byte_buf: Bytes
+        deserialize_byte_buf: Buffer
         deserialize_option: Elements
         deserialize_seq: Elements
         deserialize_map: Elements

@@ -30,6 +30,29 @@ pub fn skip(bytes: &[u8]) -> Result<usize, RpcError> {
     walk(bytes, MAX_DEPTH - 1).map_err(|fault| refuse(&fault))
 }
 
+/// How long the head of the first value in `bytes` is, and its own data behind that: none, for an
+/// array or map. `None` if the head is not all there, or none.
+pub(super) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
+    let marker = *bytes.first()?;
+    let length = |digits: usize| {
+        let digits = bytes.get(1..=digits)?;
+        Some(digits.iter().fold(0, |sum, &digit| sum << 8 | usize::from(digit)))
+    };
+    Some(match marker {
+        0x80..=0x9f => (1, 0),
+        0xdc | 0xde => (3, 0),
+        0xdd | 0xdf => (5, 0),
+        0xc4 | 0xd9 => (2, length(1)?),
+        0xc5 | 0xda => (3, length(2)?),
+        0xc6 | 0xdb => (5, length(4)?),
+        0xc7 => (3, length(1)?),
+        0xc8 => (4, length(2)?),
+        0xc9 => (6, length(4)?),
+        0xc1 => return None,
+        _ => (usize::from(SIZES[usize::from(marker)]), 0),
+    })
+}
+
 /// Why bytes are refused. The offsets are those of the value's first byte.
 #[derive(Debug)]
 enum Fault {

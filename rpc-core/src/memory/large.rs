@@ -6,7 +6,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    hint::black_box,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
 };
 
 /// Bytes that are kept at most, used or not.
@@ -19,6 +20,9 @@ const STEP: usize = 16 * 1024;
 /// as others of whole pages do, and there are processors (see [`copy`](super::copy)) on which
 /// copying between such places is slow.
 const OFF: usize = 1328;
+
+/// What [`allocate`] frees at first. Nothing of it is ever touched.
+const FREED: usize = KEPT_BYTES / 2;
 
 /// Buffers by when they came back, the oldest first.
 #[derive(Debug)]
@@ -72,6 +76,19 @@ impl Pool {
             old.push(oldest);
         }
     }
+}
+
+/// Memory that was not kept.
+///
+/// The first time it also makes the system's allocator keep more of what programs free, since the
+/// values of large bodies lie in its memory. glibc's gives back to the system what has 128 KiB or
+/// more, and as much at the end of a heap, so that the next body takes it anew, page by page. Once it
+/// has seen something larger freed, it keeps what is smaller, and twice as much at the end of a heap:
+/// 16 MiB, as is kept here.
+pub(super) fn allocate(capacity: usize) -> Vec<u8> {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(black_box(Vec::<u8>::with_capacity(FREED))));
+    Vec::with_capacity(capacity)
 }
 
 /// The capacity to take for `needed` bytes.

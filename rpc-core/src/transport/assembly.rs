@@ -2,7 +2,8 @@
 
 use super::{Body, ReadBuffer};
 use crate::{
-    memory::make_room,
+    codec::LongBin,
+    memory::{self, make_room},
     wire::{Limits, ProtocolError, put_credit},
 };
 use std::collections::HashMap;
@@ -29,8 +30,11 @@ pub struct Assembly<T> {
 #[derive(Debug)]
 struct Part<T> {
     what: T,
-    total: usize,
+    /// Bytes that no piece has brought yet.
+    rest: usize,
     bytes: Body,
+    /// Long bytes that the value is to have, and their memory.
+    long: Option<(LongBin, Vec<u8>)>,
     /// Bytes received that the body has no new credit for yet.
     owed: u32,
 }
@@ -56,7 +60,10 @@ pub enum Progress<T> {
 #[derive(Debug)]
 pub struct Room<'a> {
     pub(super) bytes: &'a mut Vec<u8>,
+    /// Of the piece.
     pub(super) left: &'a mut usize,
+    /// How many of these go here.
+    pub(super) most: usize,
 }
 
 impl Room<'_> {
@@ -70,7 +77,8 @@ impl<T> Assembly<T> {
         Self { limits, parts: HashMap::new(), open: None, owed: 0 }
     }
 
-    /// Opens the first piece, of `length` bytes, of a body of `total` bytes.
+    /// Opens the first piece, of `length` bytes, of a body of `total` bytes. Of what has come of it,
+    /// `start`, it takes as many bytes as it returns.
     ///
     /// # Errors
     ///
@@ -81,17 +89,20 @@ impl<T> Assembly<T> {
         what: T,
         total: u32,
         length: usize,
-    ) -> Result<(), ProtocolError> {
+        start: &[u8],
+    ) -> Result<usize, ProtocolError> {
         if self.parts.contains_key(&id) {
             return Err(ProtocolError("two bodies with one call id"));
         }
-        // Room for what may come without further credit, not for what is only declared.
-        let total = total as usize;
-        let needed = total.min(self.limits.credit_per_body as usize) + Room::BEYOND;
-        let bytes = Body::for_large(total.saturating_add(Room::BEYOND), needed);
-        let part = Part { what, total, bytes, owed: 0 };
+        let (total, window) = (total as usize, self.limits.credit_per_body as usize);
+        let start = &start[..length.min(start.len())];
+        let (part, taken) = Part::new(what, total, window, start);
         self.parts.insert(id, part);
-        self.data(id, length)
+        self.data(id, length)?;
+        if let Some(piece) = &mut self.open {
+            piece.left -= taken;
+        }
+        Ok(taken)
     }
 
     /// Opens another piece, of `length` bytes. One that belongs to no body is dropped as it comes,
@@ -106,7 +117,7 @@ impl<T> Assembly<T> {
             return Err(ProtocolError("more large bodies than the connection's credit"));
         }
         if let Some(part) = self.parts.get_mut(&id) {
-            if length > part.total - part.bytes.len() {
+            if length > part.rest {
                 return Err(ProtocolError("a body is longer than was said"));
             }
             if part.owed.saturating_add(credit) > self.limits.credit_per_body {
@@ -121,12 +132,17 @@ impl<T> Assembly<T> {
     /// Takes what has come of the open piece from `buffer`, if there is one.
     pub fn take(&mut self, buffer: &mut ReadBuffer) {
         let Some(piece) = &mut self.open else { return };
-        let count = piece.left.min(buffer.data().len());
-        if let Some(part) = self.parts.get_mut(&piece.id) {
-            part.bytes.buffer().extend_from_slice(&buffer.data()[..count]);
+        let mut part = self.parts.get_mut(&piece.id);
+        while piece.left > 0 && !buffer.data().is_empty() {
+            let mut count = piece.left.min(buffer.data().len());
+            if let Some(part) = &mut part {
+                let (bytes, most) = part.place();
+                count = count.min(most);
+                bytes.extend_from_slice(&buffer.data()[..count]);
+            }
+            piece.left -= count;
+            buffer.consume_piece(count);
         }
-        piece.left -= count;
-        buffer.consume_piece(count);
     }
 
     /// Where the rest of the open piece is to be read to. `None` when there is none, or nobody
@@ -134,7 +150,8 @@ impl<T> Assembly<T> {
     pub fn room(&mut self) -> Option<Room<'_>> {
         let piece = self.open.as_mut().filter(|piece| piece.left > 0)?;
         let part = self.parts.get_mut(&piece.id)?;
-        Some(Room { bytes: part.bytes.buffer(), left: &mut piece.left })
+        let (bytes, most) = part.place();
+        Some(Room { bytes, most: most.min(piece.left), left: &mut piece.left })
     }
 
     /// Whether more of the open piece is still to come.
@@ -152,13 +169,13 @@ impl<T> Assembly<T> {
         }
         let Some(part) = self.parts.get_mut(&piece.id) else { return Some(Progress::More) };
         part.owed += piece.length;
-        let rest = part.total - part.bytes.len();
-        if rest == 0 {
+        part.rest -= piece.length as usize;
+        if part.rest == 0 {
             let part = self.parts.remove(&piece.id)?;
-            return Some(Progress::Complete(part.what, part.bytes));
+            return Some(Progress::Complete(part.what, part.bytes.with(part.long)));
         }
         // A rest that the sender has the credit for already needs no more of it.
-        let enough = rest <= (self.limits.credit_per_body - part.owed) as usize;
+        let enough = part.rest <= (self.limits.credit_per_body - part.owed) as usize;
         if !enough && part.owed >= self.limits.credit_per_body / 4 {
             put_credit(out, piece.id, std::mem::take(&mut part.owed));
         }
@@ -187,14 +204,53 @@ impl<T> Assembly<T> {
 }
 
 impl<T> Part<T> {
+    /// A body that begins with `start`, of which as many bytes as told are in it already. There is
+    /// room for what may come without further credit, a `window`, not for what is only declared.
+    fn new(what: T, total: usize, window: usize, start: &[u8]) -> (Self, usize) {
+        let room = |length: usize| length.min(window) + Room::BEYOND;
+        // One that is longer than the window would be copied as its memory grows.
+        let Some(long) = LongBin::find(start, total).filter(|long| long.length <= window) else {
+            let bytes = Body::for_large(total.saturating_add(Room::BEYOND), room(total));
+            return (Self { what, rest: total, bytes, long: None, owed: 0 }, 0);
+        };
+        let (mut bytes, taken) = (Body::new(), long.head.end);
+        long.put_before(start, bytes.buffer());
+        let content = memory::to_give(room(long.length));
+        (Self { what, rest: total, bytes, long: Some((long, content)), owed: 0 }, taken)
+    }
+
+    /// Where the next bytes go, and how many of them at most.
+    fn place(&mut self) -> (&mut Vec<u8>, usize) {
+        match &mut self.long {
+            Some((long, content)) if content.len() < long.length => {
+                let most = long.length - content.len();
+                (content, most)
+            }
+            _ => (self.bytes.buffer(), usize::MAX),
+        }
+    }
+
     /// Room for a piece, and for what is read with it. It grows with what has come, not with what
     /// was declared.
     fn reserve(&mut self, length: usize) {
-        let (total, bytes) = (self.total, self.bytes.buffer());
-        let needed = length + Room::BEYOND;
-        if bytes.capacity() - bytes.len() < needed {
-            let grown = (2 * bytes.capacity()).min(total.saturating_add(Room::BEYOND));
-            make_room(bytes, needed.max(grown.saturating_sub(bytes.len())));
+        let room = |length: usize| length.saturating_add(Room::BEYOND);
+        let grown = |bytes: &Vec<u8>, all| {
+            let all = room(all).min(2 * bytes.capacity());
+            all.saturating_sub(bytes.len())
+        };
+        let mut here = length;
+        if let Some((long, content)) = &mut self.long {
+            let there = length.min(long.length - content.len());
+            here -= there;
+            if content.capacity() - content.len() < room(there) {
+                content.reserve_exact(room(there).max(grown(content, long.length)));
+            }
+        }
+        let bytes = self.bytes.buffer();
+        if bytes.capacity() - bytes.len() < room(here) {
+            let all = bytes.len() + self.rest;
+            make_room(bytes, room(here).max(grown(bytes, all)));
+            bytes.reserve(room(here));
         }
     }
 }

@@ -98,9 +98,9 @@ impl Link {
     /// `buffer`.
     fn read_into(&self, piece: &mut Room<'_>, buffer: &mut ReadBuffer) -> io::Result<usize> {
         let before = piece.bytes.len();
-        let room = (*piece.left + Room::BEYOND).min(piece.bytes.capacity() - before);
+        let room = (piece.most + Room::BEYOND).min(piece.bytes.capacity() - before);
         let count = self.stream.try_read_more(piece.bytes, room)?;
-        let taken = count.min(*piece.left);
+        let taken = count.min(piece.most);
         *piece.left -= taken;
         buffer.passed(taken, &piece.bytes[before + taken..]);
         piece.bytes.truncate(before + taken);

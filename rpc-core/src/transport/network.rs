@@ -5,10 +5,14 @@ use crate::future::BoxFuture;
 use std::{
     fmt, io,
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::coop,
+};
 
 /// The network that a client dials and a server listens on: this machine's TCP, unless a test
 /// brings another.
@@ -127,7 +131,9 @@ impl Port {
     ///
     /// `WouldBlock` when none is there; others as [`accept`](Self::accept).
     pub fn accept_now(&self) -> io::Result<(Socket, SocketAddr)> {
-        match self.poll_accept(&mut Context::from_waker(Waker::noop())) {
+        // Nor does it take part in turns: that a task has had its own leaves the queue as it is.
+        let accept = pin!(coop::unconstrained(self.accept()));
+        match accept.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(accepted) => accepted,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -143,5 +149,28 @@ impl Port {
             }),
             Kind::Other(port) => port.poll_accept(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn all_that_wait_are_there_for_a_task_that_has_had_its_turn() {
+        let port = Network::TCP.listen("127.0.0.1:0").await.unwrap();
+        let addr = port.local_addr().unwrap();
+        let mut peers = Vec::new();
+        for _ in 0..100 {
+            peers.push(TcpStream::connect(addr).await.unwrap());
+        }
+        while coop::has_budget_remaining() {
+            coop::consume_budget().await;
+        }
+        for _ in &peers {
+            port.accept_now().unwrap();
+        }
+        assert_eq!(port.accept_now().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

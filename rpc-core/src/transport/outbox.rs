@@ -10,7 +10,7 @@ mod lead;
 
 mod direct;
 
-use super::{Socket, lock};
+use super::{Calm, Socket, lock};
 use crate::{defaults, wire::set_skipped};
 pub(super) use direct::SLICES;
 use lead::Lead;
@@ -52,6 +52,8 @@ struct State {
     at: usize,
     buffer: Vec<u8>,
     spare: Vec<u8>,
+    /// Of the writes, for both buffers, which take turns.
+    calm: Calm,
     /// Somebody is bound to write.
     owned: bool,
     lead: Lead,
@@ -82,7 +84,7 @@ impl State {
 
     /// Keeps the memory of a buffer that was written.
     fn keep_spare(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
+        self.calm.clear(&mut buffer);
         if buffer.capacity() <= KEPT && self.phase != Phase::Closed {
             self.spare = buffer;
         }

@@ -1,5 +1,7 @@
 //! Bytes read from a socket and not yet parsed.
 
+use super::Calm;
+
 /// A read buffer that starts over at its front whenever it is empty, so that reads stay large.
 ///
 /// Beside large bodies reads are small instead: what follows a piece is likely the header of the
@@ -13,6 +15,7 @@ pub struct ReadBuffer {
     position: u64,
     /// Reads that are still to be small.
     small_reads: u8,
+    calm: Calm,
 }
 
 impl ReadBuffer {
@@ -20,15 +23,15 @@ impl ReadBuffer {
     const CAPACITY: usize = 256 * 1024;
     /// Least room that a read gets.
     const LEAST_ROOM: usize = 4096;
-    /// An idle connection keeps this much.
-    const INITIAL: usize = 8 * 1024;
+    /// A connection at rest keeps this much.
+    const INITIAL: usize = Calm::KEPT;
     /// Room of a small read: many small frames, and little of a piece, which is copied once more.
     const SMALL_ROOM: usize = 8 * 1024;
     /// Reads that are small after a piece of a large body.
     const SMALL_READS: u8 = 16;
 
     /// An empty buffer, which takes memory with the first read. It grows to its full size once the
-    /// peer sends more than a little.
+    /// peer sends more than a little, and shrinks again after sixteen small reads in a row.
     pub fn new() -> Self {
         Self::default()
     }
@@ -91,13 +94,20 @@ impl ReadBuffer {
 
     /// `count` bytes were read into [`room`](Self::room).
     pub fn filled(&mut self, count: usize) {
-        let full = self.end == 0 && count == self.bytes.len();
+        let was_empty = self.end == 0;
+        let full = was_empty && count == self.bytes.len();
         self.end = (self.end + count).min(self.bytes.len());
         if self.small_reads > 0 {
             self.small_reads -= 1;
         } else if full && self.bytes.len() < Self::CAPACITY {
             // A read that fills everything: the peer has more to say than a small buffer holds.
             self.bytes.resize((self.bytes.len() * 4).min(Self::CAPACITY), 0);
+        } else if self.calm.used(if was_empty { count } else { Self::CAPACITY })
+            && self.bytes.len() > Self::INITIAL
+        {
+            // What was read is less than what stays.
+            self.bytes.truncate(Self::INITIAL);
+            self.bytes.shrink_to_fit();
         }
     }
 }
@@ -152,5 +162,26 @@ mod tests {
             buffer.consume(usize::MAX);
         }
         assert!(buffer.room().len() > ReadBuffer::SMALL_ROOM);
+    }
+
+    #[test]
+    fn a_burst_leaves_no_memory_with_a_connection_at_rest() {
+        let mut buffer = ReadBuffer::new();
+        for _ in 0..5 {
+            let room = buffer.room().len();
+            buffer.filled(room);
+            buffer.consume(usize::MAX);
+        }
+        assert_eq!(buffer.room().len(), ReadBuffer::CAPACITY);
+        for _ in 0..16 {
+            buffer.room();
+            buffer.filled(16);
+            buffer.consume(usize::MAX);
+        }
+        assert_eq!((buffer.bytes.len(), buffer.bytes.capacity()), (8192, 8192));
+        // And nothing of what waits.
+        buffer.room()[..3].copy_from_slice(b"end");
+        buffer.filled(3);
+        assert_eq!(buffer.data(), b"end");
     }
 }

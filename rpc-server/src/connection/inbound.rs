@@ -9,7 +9,7 @@ use crate::{
 };
 use rpc_core::{
     defaults,
-    transport::{Assembly, Body, Progress, ReadBuffer, Room},
+    transport::{Assembly, Body, Calm, Progress, ReadBuffer, Room},
     wire::{
         HEADER, Header, Kind, ProtocolError, Reason, RequestHead, flag, next_frame, next_header,
         put_signal, read_close, read_total,
@@ -34,9 +34,12 @@ pub(super) struct Inbound {
     assembly: Assembly<Admitted>,
     /// The answers of one read: they leave in one write.
     batch: Vec<u8>,
+    calm: Calm,
     /// Up to which position in the stream cancels were looked for.
     looked: u64,
     cancels: Cancels,
+    /// When the last piece of a large body began or ended.
+    last_piece: Instant,
     left: bool,
 }
 
@@ -72,34 +75,41 @@ impl Inbound {
             peer,
             assembly,
             batch: Vec::new(),
+            calm: Calm::default(),
             looked: 0,
             cancels: Cancels::default(),
+            last_piece: greeted,
             left: false,
         }
     }
 
-    /// Handles the whole frames that wait in `buffer`, which was filled at `now`, and what there is
-    /// of a piece.
+    /// Handles the whole frames that wait in `buffer`, which was filled at `filled`, and what there
+    /// is of a piece.
     pub(super) fn handle(
         &mut self,
         buffer: &mut ReadBuffer,
-        now: Instant,
+        filled: Instant,
         cx: &mut Context<'_>,
     ) -> Result<Handled, Stop> {
-        self.dispatcher.begin(now);
+        self.dispatcher.begin(filled);
         self.assembly.take(buffer);
         if !self.assembly.is_waiting() {
             self.look_for_cancels(buffer);
         }
         let mut frames = 0;
         loop {
+            // What is behind others has waited for them, too.
+            let now = self.dispatcher.now();
             self.assembly.take(buffer);
             if self.assembly.is_waiting() {
                 return Ok(Handled::All(frames));
             }
             match self.assembly.settle(&mut self.batch) {
-                Some(Progress::Complete(admitted, body)) => self.complete(admitted, body, now, cx),
-                Some(Progress::More) => {}
+                Some(Progress::Complete(admitted, body)) => {
+                    self.last_piece = now;
+                    self.complete(admitted, body, now, cx);
+                }
+                Some(Progress::More) => self.last_piece = now,
                 None if self.next(buffer, now, cx)? => {
                     if self.assembly.is_waiting() {
                         continue;
@@ -166,7 +176,7 @@ impl Inbound {
         }
         // A connection that has ended is noticed by who reads.
         let _ = self.peer.link.send(|out| out.extend_from_slice(&self.batch));
-        self.batch.clear();
+        self.calm.clear(&mut self.batch);
         if self.batch.capacity() > KEPT_BYTES {
             self.batch = Vec::new();
         }
@@ -192,19 +202,34 @@ impl Inbound {
         !self.assembly.is_empty()
     }
 
-    /// Forgets large bodies whose call's time has passed.
+    /// Nothing was read for a while: that no piece came is not the peer's fault.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.last_piece = now;
+    }
+
+    /// Forgets large bodies whose call's time has passed, and all of them when none gets on: a
+    /// length that was only declared keeps others out. A client that shares a slow network among
+    /// many bodies sends some piece or other all the time, and is owed no credit for the next.
     pub(super) fn expire(&mut self, now: Instant) {
+        let is_stuck = now - self.last_piece >= defaults::SLOW_PEER_TIMEOUT;
         let mut late = Vec::new();
         self.assembly.retain(|admitted| {
-            let keep = now < admitted.deadline();
+            let keep = now < admitted.deadline() && !is_stuck;
             if !keep {
-                late.push(admitted.id());
+                late.push((admitted.id(), admitted.deadline()));
             }
             keep
         });
-        for id in late {
-            let text = "the time for the call passed before all of it had arrived";
-            self.refuse(id, Refusal::new(Reason::TimePassed, text));
+        for (id, deadline) in late {
+            let refusal = if now < deadline {
+                let limit = defaults::SLOW_PEER_TIMEOUT;
+                let text = format!("no piece of the request, or of any other, came for {limit:?}");
+                Refusal::new(Reason::Overloaded, text)
+            } else {
+                let text = "the time for the call passed before all of it had arrived";
+                Refusal::new(Reason::TimePassed, text)
+            };
+            self.refuse(id, refusal);
         }
     }
 
@@ -282,8 +307,8 @@ impl Inbound {
         Ok(())
     }
 
-    /// The head of a large request, of whose frame `payload` is there, of `length` bytes. How many
-    /// of them are in front of the first piece.
+    /// The head of a large request, of whose frame `payload` is there, of `length` bytes, and how
+    /// many of them were taken.
     fn large_request(
         &mut self,
         header: Header,
@@ -313,12 +338,13 @@ impl Inbound {
         match admitted {
             Some(mut admitted) => {
                 self.dispatcher.hold(&mut admitted, total as usize);
-                self.assembly.begin(id, admitted, total, length - taken)?;
+                self.last_piece = now;
+                let start = self.assembly.begin(id, admitted, total, length - taken, rest)?;
+                Ok(taken + start)
             }
             // The piece belongs to nothing; the connection gets its credit back.
-            None => self.assembly.data(id, length - taken)?,
+            None => self.assembly.data(id, length - taken).map(|()| taken),
         }
-        Ok(taken)
     }
 
     /// Whether a request may have this id, and come at all.

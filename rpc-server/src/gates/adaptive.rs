@@ -38,7 +38,7 @@ pub(super) struct Sample {
     pub(super) at: u64,
     /// How long it took.
     pub(super) took: u64,
-    /// Whether its handler came to an end, rather than being stopped or given up.
+    /// Whether its handler did its work, rather than failing, being stopped or given up.
     pub(super) answered: bool,
     /// Calls that ran then, this one included.
     pub(super) running: u32,
@@ -56,6 +56,8 @@ pub(super) struct Adaptive {
     /// Answers in a microsecond.
     max_rate: f64,
     explore: f64,
+    /// When the latest call ended that is known of.
+    now: u64,
     window: Option<Window>,
     phase: Phase,
     /// When the latency is to be measured next, and after how long again.
@@ -105,6 +107,7 @@ impl Adaptive {
             min_latency: None,
             max_rate: 0.0,
             explore: MOST_EXPLORE,
+            now: 0,
             window: None,
             phase: Phase::Steady,
             measure_at: part(MEASURE_FIRST),
@@ -118,7 +121,11 @@ impl Adaptive {
     }
 
     /// A call has ended.
-    pub(super) fn sample(&mut self, sample: Sample) {
+    pub(super) fn sample(&mut self, mut sample: Sample) {
+        // Its thread may have been put aside before it told of it. All that was answered meanwhile
+        // is in its total, and must not seem to have taken less time.
+        self.now = self.now.max(sample.at);
+        sample.at = self.now;
         if let Phase::Draining { until, before } = self.phase {
             if sample.at < until {
                 return;
@@ -131,7 +138,7 @@ impl Adaptive {
         window.took = window.took.saturating_add(sample.took);
         window.peak = window.peak.max(sample.running);
         *if sample.answered { &mut window.answered } else { &mut window.failed } += 1;
-        let age = sample.at.saturating_sub(window.began);
+        let age = sample.at - window.began;
         match window.answered + window.failed {
             ..LEAST_SAMPLES if age < WINDOW => return,
             // Too few to tell anything.
@@ -144,8 +151,15 @@ impl Adaptive {
 
     fn end_window(&mut self, sample: Sample) {
         let Some(window) = self.window.take() else { return };
+        let time = sample.at - window.began;
+        if time == 0 {
+            return;
+        }
         if window.answered == 0 {
-            if window.peak < self.limit / 2 {
+            // What fails sooner than it could be answered fails for other reasons than load.
+            let latency = float(window.took) / f64::from(window.failed);
+            let is_quick = self.min_latency.is_some_and(|min| latency < min * (1.0 + MOST_EXPLORE));
+            if is_quick || window.peak < self.limit / 2 {
                 return;
             }
             self.set(f64::from(self.limit) / 2.0);
@@ -153,7 +167,7 @@ impl Adaptive {
         }
         let answers = f64::from(sample.total.wrapping_sub(window.total));
         let seen = Seen {
-            rate: answers / float(sample.at.saturating_sub(window.began).max(1)),
+            rate: answers / float(time),
             latency: float(window.took) / f64::from(window.answered),
         };
         let min_latency = self.learn(seen);

@@ -105,7 +105,7 @@ impl Gates {
 }
 
 impl Place {
-    /// The call's handler has ended by itself.
+    /// The call's handler has done its work.
     pub(crate) fn answered(mut self) {
         self.answered = true;
     }

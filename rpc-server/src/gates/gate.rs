@@ -167,8 +167,9 @@ impl Gate {
 
     /// A timed call has ended, but still counts as running.
     pub(super) fn sample(&self, at: u64, took: u64, answered: bool) {
-        let (running, total) = self.tally.read();
         let mut estimates = lock(&self.estimates);
+        // Within the lock, so that no total is older than the one before it.
+        let (running, total) = self.tally.read();
         estimates.latency.sample(took);
         self.quickest.store(estimates.latency.quickest().unwrap_or(0), Ordering::Relaxed);
         self.mean.store(estimates.latency.mean(), Ordering::Relaxed);

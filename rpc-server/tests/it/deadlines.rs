@@ -3,9 +3,13 @@
 use crate::support::*;
 use rpc_core::{
     RpcCode,
-    wire::{Kind, Reason},
+    wire::{Kind, Reason, RequestHead, read_error},
 };
 use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
 
 #[tokio::test]
 async fn a_call_whose_time_has_passed_is_not_started() {
@@ -37,6 +41,41 @@ async fn time_lost_on_the_way_is_taken_off() {
     assert_eq!(reason, Reason::TimePassed);
     assert!(error.message().contains("spent 5"), "{error}");
     assert_eq!(state.started(), 1);
+}
+
+#[tokio::test]
+async fn a_call_whose_time_passes_behind_another_is_not_started() {
+    let (server, state) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let begun = Instant::now();
+    let mut ids = 1..;
+    let mut call = |method: &str, millis: u64, remaining_ms: u32| {
+        let sent_ms = u32::try_from(begun.elapsed().as_millis()).unwrap();
+        let head = RequestHead { sent_ms, remaining_ms, ..head(method) };
+        let text = args(&Text { text: "" });
+        let body = if method == "block" { args(&Millis { millis }) } else { text };
+        request_with(ids.next().unwrap(), 0, head, &body)
+    };
+    // Whether both are polled by the reader depends on how they behaved before: then once more.
+    for _ in 0..1_000 {
+        for _ in 0..16 {
+            peer.send([call("block", 0, 10_000), call("echo", 0, 10_000)].concat()).await;
+            peer.next().await.unwrap();
+            peer.next().await.unwrap();
+        }
+        let before = state.started();
+        peer.send([call("block", 100, 10_000), call("echo", 0, 50)].concat()).await;
+        let [first, second] = [peer.next().await.unwrap(), peer.next().await.unwrap()];
+        if first.header.id > second.header.id {
+            continue; // It did not come behind the other.
+        }
+        let (reason, error) = second.error();
+        assert_eq!((reason, state.started()), (Reason::TimePassed, before), "{error}");
+        if error.message().contains("behind others") {
+            return;
+        }
+    }
+    panic!("the reader never polled both");
 }
 
 #[tokio::test]
@@ -75,4 +114,38 @@ async fn half_a_large_body_is_forgotten_when_its_time_passes() {
     let (reason, _) = peer.expect(Kind::Error, 1).await.error();
     assert_eq!(reason, Reason::TimePassed);
     assert_eq!((state.started(), server.stats().held_bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_silent_forgets_it_just_as_well() {
+    use rpc_core::wire::{flag, next_frame};
+    let (server, _) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let mut short = head("length");
+    short.remaining_ms = 500;
+    let mut rest = 1_000_000u32.to_le_bytes().to_vec();
+    rest.extend([0; 1000]);
+    peer.send(request_with(1, flag::CHUNKED, short, &rest)).await;
+    let (mut read, mut write) = peer.stream.into_split();
+    let pings: Vec<u8> = (0..2_000).flat_map(|n| signal(Kind::Ping, n)).collect();
+    let busy = tokio::spawn(async move {
+        loop {
+            write.write_all(&pings).await.unwrap();
+        }
+    });
+    let mut bytes = Vec::new();
+    let reason = timeout(BOUND, async {
+        loop {
+            assert_ne!(read.read_buf(&mut bytes).await.unwrap(), 0);
+            while let Some((header, payload, length)) = next_frame(&bytes).unwrap() {
+                if header.kind == Kind::Error {
+                    return read_error(payload).0;
+                }
+                bytes.drain(..length);
+            }
+        }
+    });
+    assert_eq!(reason.await.unwrap(), Reason::TimePassed);
+    assert_eq!(server.stats().held_bytes, 0);
+    busy.abort();
 }

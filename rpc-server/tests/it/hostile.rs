@@ -188,3 +188,43 @@ async fn a_frame_that_does_not_get_on_is_cut_off() {
     tokio::time::sleep(Duration::from_mins(1)).await;
     idle.check_alive().await;
 }
+
+#[tokio::test]
+async fn lengths_that_are_only_declared_keep_nobody_out_for_long() {
+    let (server, state) = start_lab().await;
+    let mut idle = RawPeer::connect(server.local_addr()).await;
+    let mut slow = RawPeer::connect(server.local_addr()).await;
+    let large = |id| {
+        let mut patient = head("length");
+        patient.remaining_ms = u32::MAX;
+        request_with(id, flag::CHUNKED, patient, &1_000_000u32.to_le_bytes())
+    };
+    for id in 1..=2 {
+        idle.send(large(id)).await;
+        slow.send(large(id)).await;
+    }
+    until("they are held", || server.stats().held_bytes == 4_000_000).await;
+    pause();
+    // One piece or another of a slow client is always on its way.
+    let slow = async {
+        for n in 0..20 {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            slow.send(frame(Kind::Data, 0, 1 + n % 2, &[0; 10])).await;
+            slow.check_alive().await;
+        }
+        slow
+    };
+    let idle = async {
+        for _ in 1..=2 {
+            let (reason, error) = idle.next().await.unwrap().error();
+            assert_eq!(reason, Reason::Overloaded);
+            assert!(error.message().contains("came for 10s"), "{error}");
+        }
+        idle
+    };
+    let (_slow, mut idle) = tokio::join!(slow, idle);
+    assert_eq!((state.started(), server.stats().held_bytes), (0, 2_000_000));
+    // What comes too late is thrown away, and nothing else of the connection is hurt.
+    idle.send(frame(Kind::Data, 0, 1, &[0; 1000])).await;
+    idle.check_alive().await;
+}

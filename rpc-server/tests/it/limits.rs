@@ -2,8 +2,8 @@
 
 use crate::support::*;
 use rpc_core::{
-    RpcCode, defaults,
-    wire::{Kind, Limits, Reason, flag},
+    MetadataEntry, RpcCode, defaults,
+    wire::{Kind, Limits, Reason, flag, put_metadata},
 };
 use std::sync::Arc;
 
@@ -123,4 +123,72 @@ async fn large_answers_that_are_not_credited_are_bounded() {
     }
     assert!(refused >= 15, "{refused}");
     assert!(server.stats().held_bytes <= 5_000_000);
+}
+
+/// Entries without a text are 4 bytes on the wire, and 14 times as much in memory.
+#[tokio::test]
+async fn metadata_is_held_for_as_much_as_it_takes_up() {
+    let state = Arc::<State>::default();
+    let server = lab(&state).max_held_per_connection(1_000_000).start().await.unwrap();
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let entry = MetadataEntry { key: String::new(), value: String::new(), propagates: false };
+    let entries = vec![entry; 4_000];
+    let mut rest = Vec::new();
+    put_metadata(&mut rest, entries.iter()).unwrap();
+    let text = args(&Text { text: "" });
+    rest.extend_from_slice(&text);
+    let each = entries.len() * size_of::<MetadataEntry>() + text.len();
+    for id in 1..=50 {
+        peer.send(request_with(id, flag::METADATA, head("wait"), &rest)).await;
+    }
+    let most = 1_000_000 / each;
+    for _ in most..50 {
+        let (reason, error) = peer.next().await.unwrap().error();
+        assert_eq!(reason, Reason::Overloaded);
+        assert!(error.message().contains("bytes held for one connection"), "{error}");
+    }
+    until("the others run", || state.started() == most).await;
+    assert_eq!(server.stats().held_bytes, most * each);
+    state.gate.add_permits(most);
+    until("nothing is held", || server.stats().held_bytes == 0).await;
+}
+
+/// All of them are in one read, which the client's other calls made a large one.
+#[tokio::test]
+async fn answers_to_one_read_are_bounded_for_a_client_that_reads_none() {
+    let state = Arc::<State>::default();
+    // What calls with a task of their own may hold is not what this is about: most is thrown away.
+    let server = lab(&state).max_held_per_connection(1 << 20).start().await.unwrap();
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let arguments = args(&Count { count: 8_000 });
+    let calls = |ids: std::ops::Range<u64>| {
+        ids.flat_map(|id| request_with(id, 0, head("bytes"), &arguments)).collect::<Vec<_>>()
+    };
+    // Until they are polled by the reader, and its buffer is as large as it can be.
+    for round in 0..50 {
+        peer.send(calls(1 + round..2 + round)).await;
+        peer.next().await.unwrap();
+    }
+    let pings: Vec<_> = (0..16_000).flat_map(|n| signal(Kind::Ping, n)).collect();
+    for _ in 0..6 {
+        peer.send(&pings).await;
+        for n in 0..16_000 {
+            peer.expect(Kind::Pong, n).await;
+        }
+    }
+    let (before, calls) = (state.started(), calls(1_000..11_000));
+    peer.send(&calls).await;
+    let mut ran = usize::MAX;
+    while state.started() != ran {
+        ran = state.started();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    let kernel = 16 * 1024 * 1024;
+    let thrown_away = usize::try_from(server.stats().bad_answers).unwrap();
+    let answered = (ran - before - thrown_away) * 8_000;
+    assert!(answered < defaults::MAX_UNSENT + kernel, "{answered} bytes of {}", 10_000 * 8_000);
+    for _ in 0..10_000 {
+        peer.next().await.unwrap();
+    }
+    peer.check_alive().await;
 }

@@ -77,6 +77,16 @@ async fn an_unspecified_address_is_never_registered() {
 }
 
 #[tokio::test]
+async fn a_request_that_could_never_be_held_is_a_mistake() {
+    let text = refusal(builder().max_message(512 << 20)).await;
+    assert!(text.contains("max_message") && text.contains("max_held_per_connection"), "{text}");
+    // Unless it is said, the largest request is as large as can be held.
+    let server = builder().max_held(1 << 20).start().await.unwrap();
+    let peer = RawPeer::connect(server.local_addr()).await;
+    assert_eq!(peer.server.limits.max_message, 1 << 20);
+}
+
+#[tokio::test]
 async fn loopback_with_a_registry_elsewhere_is_a_mistake() {
     let elsewhere = || Elsewhere(MemoryRegistry::new(), "192.0.2.1:2181");
     let text = refusal(builder().registry(elsewhere())).await;

@@ -24,6 +24,8 @@ trait Turns {
     async fn panic_later(&self) -> Result<()>;
     /// Waits at the gate, and panics when it is dropped there.
     async fn panic_when_dropped(&self) -> Result<()>;
+    /// Waits at the gate, or panics there; ends with what its destructor knows of its call.
+    async fn look_when_dropped(&self, panics: bool) -> Result<()>;
 }
 
 #[derive(Debug, Clone, Default)]
@@ -77,6 +79,20 @@ impl Turns for TurnsService {
         self.pass().await?;
         std::mem::forget(mine);
         Ok(())
+    }
+
+    async fn look_when_dropped(&self, panics: bool) -> Result<()> {
+        struct Mine(Arc<State>);
+        impl Drop for Mine {
+            fn drop(&mut self) {
+                assert!(CallContext::current().peer().is_some(), "no context");
+                self.0.ended.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let _mine = Mine(Arc::clone(&self.0));
+        self.0.started.fetch_add(1, Ordering::SeqCst);
+        assert!(!panics, "as it was told");
+        self.pass().await
     }
 }
 
@@ -174,6 +190,32 @@ async fn a_panic_at_any_poll_or_when_dropped_costs_its_own_call() {
     }
     until("every permit is back", || server.stats().in_flight == 0).await;
     assert_eq!((server.stats().panics, server.stats().cancelled), (60, 60));
+}
+
+#[tokio::test]
+async fn a_destructor_is_within_the_context_of_its_call_however_that_ends() {
+    #[derive(Serialize)]
+    struct Panics {
+        panics: bool,
+    }
+    std::panic::set_hook(Box::new(|_| {}));
+    let (server, state) = turns().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let [waits, panics] = [false, true].map(|panics| args(&Panics { panics }));
+    for round in 0..40 {
+        let (a, b, c) = (round * 3 + 1, round * 3 + 2, round * 3 + 3);
+        peer.send(turns_request(a, 0, "look_when_dropped", &waits)).await;
+        until("it waits", || state.started() as u64 == a).await;
+        peer.send(signal(Kind::Cancel, a)).await;
+        until("it is cancelled", || state.ended() as u64 == a).await;
+        peer.send(turns_request(b, 0, "look_when_dropped", &panics)).await;
+        assert_eq!(peer.expect(Kind::Error, b).await.error().0, Reason::Panicked);
+        state.gate.add_permits(1);
+        peer.send(turns_request(c, 0, "look_when_dropped", &waits)).await;
+        peer.expect(Kind::Reply, c).await;
+        assert_eq!(state.ended() as u64, c);
+    }
+    drop(server);
 }
 
 /// Sends these calls in one write, the one with the id 1 blocks its thread: the others and a ping

@@ -12,21 +12,21 @@ use serde::{
 
 /// A sequence or map under the limits. It keeps the claimed length to itself, so nothing is
 /// reserved for what has not come.
-pub(super) struct Entries<'g, A> {
+pub(super) struct Entries<'g, 'de, A> {
     pub(super) inner: A,
-    pub(super) place: Place<'g>,
+    pub(super) place: Place<'g, 'de>,
     /// Whether each is paid for, rather than all as a whole.
     pub(super) elements: bool,
 }
 
-impl<'g, A> Entries<'g, A> {
+impl<'g, 'de, A> Entries<'g, 'de, A> {
     #[inline]
-    fn seed<S>(&self, seed: S) -> Seed<'g, S> {
+    fn seed<S>(&self, seed: S) -> Seed<'g, 'de, S> {
         Seed { real: seed, place: self.place, element: self.elements }
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, 'de, A> {
     type Error = A::Error;
 
     #[inline]
@@ -39,7 +39,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Entries<'_, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, 'de, A> {
     type Error = A::Error;
 
     #[inline]
@@ -59,14 +59,14 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
 }
 
 /// An enum, before and after its variant is known. Its step was counted when it was entered.
-pub(super) struct Variants<'g, A> {
+pub(super) struct Variants<'g, 'de, A> {
     pub(super) inner: A,
-    pub(super) place: Place<'g>,
+    pub(super) place: Place<'g, 'de>,
 }
 
-impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Variants<'g, A> {
+impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Variants<'g, 'de, A> {
     type Error = A::Error;
-    type Variant = Variants<'g, A::Variant>;
+    type Variant = Variants<'g, 'de, A::Variant>;
 
     #[inline]
     fn variant_seed<S: DeserializeSeed<'de>>(
@@ -79,7 +79,7 @@ impl<'de, 'g, A: EnumAccess<'de>> EnumAccess<'de> for Variants<'g, A> {
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variants<'_, A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variants<'_, 'de, A> {
     type Error = A::Error;
 
     #[inline]
@@ -109,13 +109,13 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Variants<'_, A> {
 }
 
 /// A seed under the limits.
-struct Seed<'g, S> {
+struct Seed<'g, 'de, S> {
     real: S,
-    place: Place<'g>,
+    place: Place<'g, 'de>,
     element: bool,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, 'de, S> {
     type Value = S::Value;
 
     #[inline]

@@ -1,6 +1,9 @@
 //! What is left of the two limits of one decode, and where in the value it stands.
 
-use crate::defaults::{MAX_DEPTH, MAX_MESSAGE};
+use crate::{
+    codec::{Apart, Encoded},
+    defaults::{MAX_DEPTH, MAX_MESSAGE},
+};
 use serde::de;
 use std::cell::Cell;
 
@@ -13,7 +16,8 @@ const _: () = assert!(MAX_STEPS as usize == 4 * MAX_DEPTH);
 const SIZE_PER_BYTE: usize = 16;
 
 /// The limits of one decode.
-pub(super) struct Limits {
+pub(super) struct Limits<'de> {
+    value: Encoded<'de>,
     /// Bytes of values that may still be made.
     budget: Cell<usize>,
     /// The size of the latest element, until a value claims it as its own.
@@ -21,29 +25,35 @@ pub(super) struct Limits {
     human: bool,
 }
 
-impl Limits {
+impl<'de> Limits<'de> {
     #[inline]
-    pub(super) fn new(message: usize, human: bool) -> Self {
+    pub(super) fn new(value: Encoded<'de>, human: bool) -> Self {
         // Small messages share the budget of the largest: 16 times five bytes is no use.
-        let budget = message.max(MAX_MESSAGE as usize).saturating_mul(SIZE_PER_BYTE);
-        Self { budget: Cell::new(budget), paid: Cell::new(0), human }
+        let budget = value.length().max(MAX_MESSAGE as usize).saturating_mul(SIZE_PER_BYTE);
+        Self { value, budget: Cell::new(budget), paid: Cell::new(0), human }
     }
 
     #[inline]
-    pub(super) fn start(&self) -> Place<'_> {
+    pub(super) fn start(&self) -> Place<'_, 'de> {
         Place { limits: self, steps: MAX_STEPS }
     }
 }
 
 /// How deep in the value one deserializer stands.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'g> {
-    limits: &'g Limits,
+pub(super) struct Place<'g, 'de> {
+    limits: &'g Limits<'de>,
     /// Steps that are left.
     steps: u32,
 }
 
-impl Place<'_> {
+impl<'de> Place<'_, 'de> {
+    /// What lies apart from the value, if it belongs to the empty `bin` with this content.
+    #[inline]
+    pub(super) fn apart(self, content: &[u8]) -> Option<&'de Apart> {
+        if content.is_empty() { self.limits.value.apart_at(content) } else { None }
+    }
+
     #[inline]
     pub(super) fn human(self) -> bool {
         self.limits.human

@@ -20,12 +20,14 @@ pub(super) enum Role {
     Fields,
     /// Nothing: bytes are asked for. An empty slice of `u8` travels as an empty array.
     Bytes,
+    /// Nothing: bytes are asked for, to be kept.
+    Buffer,
 }
 
 /// A visitor under the limits.
-pub(super) struct Watch<'g, V> {
+pub(super) struct Watch<'g, 'de, V> {
     pub(super) visitor: V,
-    pub(super) place: Place<'g>,
+    pub(super) place: Place<'g, 'de>,
     pub(super) role: Role,
 }
 
@@ -49,7 +51,7 @@ macro_rules! forward {
             visit_f32(f32) visit_f64(f64)
             visit_char(char)
             visit_str(&str) visit_borrowed_str(&'de str) visit_string(String)
-            visit_bytes(&[u8]) visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+            visit_bytes(&[u8]) visit_byte_buf(Vec<u8>)
         }
 
         #[inline]
@@ -72,10 +74,20 @@ macro_rules! forward {
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Leaf<V> {
     forward!(0);
+    forward!(0: visit_borrowed_bytes(&'de [u8]));
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, 'de, V> {
     forward!(visitor);
+
+    #[inline]
+    fn visit_borrowed_bytes<E: Error>(self, value: &'de [u8]) -> Result<V::Value, E> {
+        match self.place.apart(value) {
+            None => self.visitor.visit_borrowed_bytes(value),
+            Some(apart) if self.role == Role::Buffer => self.visitor.visit_byte_buf(apart.take()),
+            Some(apart) => self.visitor.visit_borrowed_bytes(apart.lend()),
+        }
+    }
 
     #[inline]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
@@ -89,7 +101,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
 
     #[inline]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        if self.role == Role::Bytes && inner.size_hint() == Some(0) {
+        if matches!(self.role, Role::Bytes | Role::Buffer) && inner.size_hint() == Some(0) {
             return self.visitor.visit_borrowed_bytes(&[]);
         }
         let elements = self.role != Role::Fields;

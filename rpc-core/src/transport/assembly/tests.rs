@@ -1,4 +1,5 @@
 use super::*;
+use crate::codec::Codec;
 use crate::wire::{BASE_LIMITS, Kind, next_frame};
 
 /// A piece whose bytes are all in the read buffer.
@@ -20,8 +21,8 @@ fn begin<T>(
     piece: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<Progress<T>, ProtocolError> {
-    assembly.begin(id, what, total, piece.len())?;
-    Ok(fill(assembly, piece, out))
+    let taken = assembly.begin(id, what, total, piece.len(), piece)?;
+    Ok(fill(assembly, &piece[taken..], out))
 }
 
 fn fill<T>(assembly: &mut Assembly<T>, mut piece: &[u8], out: &mut Vec<u8>) -> Progress<T> {
@@ -95,7 +96,7 @@ fn pieces_of_nothing_give_the_connection_its_credit_back() {
 fn a_body_that_is_forgotten_within_a_piece_loses_the_rest_of_it() {
     let mut assembly = Assembly::new(BASE_LIMITS);
     let (mut buffer, mut out) = (ReadBuffer::new(), Vec::new());
-    assembly.begin(1, (), 50_000, 20_000).unwrap();
+    assembly.begin(1, (), 50_000, 20_000, &[]).unwrap();
     assert_eq!(assembly.room().map(|room| *room.left), Some(20_000));
     assert!(assembly.forget(1).is_some());
     assert!(assembly.room().is_none() && assembly.is_waiting());
@@ -112,17 +113,63 @@ fn a_body_that_is_forgotten_within_a_piece_loses_the_rest_of_it() {
 #[test]
 fn a_sender_without_credit_or_beyond_the_total_is_refused() {
     let mut assembly = Assembly::new(BASE_LIMITS);
-    assert!(assembly.begin(1, (), 10, 11).is_err());
-    assert!(assembly.begin(2, (), 1 << 20, 64 * 1024 + 1).is_err());
+    assert!(assembly.begin(1, (), 10, 11, &[]).is_err());
+    assert!(assembly.begin(2, (), 1 << 20, 64 * 1024 + 1, &[]).is_err());
     let mut assembly = Assembly::new(BASE_LIMITS);
     begin(&mut assembly, (3, ()), 10, &[0], &mut Vec::new()).unwrap();
-    assert!(assembly.begin(3, (), 10, 1).is_err(), "the id is in use");
+    assert!(assembly.begin(3, (), 10, 1, &[]).is_err(), "the id is in use");
     assert!(assembly.data(9, 256 * 1024 + 1).is_err(), "the connection's credit");
 }
 
 #[test]
 fn a_declared_length_takes_no_memory() {
     let mut assembly = Assembly::new(Limits::default());
-    assembly.begin(1, (), u32::MAX, 1).unwrap();
+    assembly.begin(1, (), u32::MAX, 1, &[]).unwrap();
     assert!(assembly.parts.get_mut(&1).unwrap().bytes.buffer().capacity() <= 300_000);
+}
+
+/// Bytes arrive in small reads and pieces, by way of the buffer and straight.
+#[test]
+fn long_bytes_get_memory_of_their_own_wherever_pieces_and_reads_end() {
+    let value = (1u8, serde_bytes::ByteBuf::from(vec![7; 40_000]), "tail".repeat(100));
+    let mut whole = Vec::new();
+    Codec::Named.encode(&value, &mut whole).unwrap();
+    for (piece, read) in [(1000, 300), (16_384, 100), (16_384, 8192), (16_384, 40_000), (5, 3)] {
+        let (mut assembly, mut out) = (Assembly::new(Limits::default()), Vec::new());
+        let mut complete = None;
+        for (index, piece) in whole.chunks(piece).enumerate() {
+            let mut rest = piece;
+            if index == 0 {
+                // What the first read has brought.
+                let start = &piece[..read.min(piece.len())];
+                let total = u32::try_from(whole.len()).unwrap();
+                rest = &rest[assembly.begin(1, (), total, piece.len(), start).unwrap()..];
+            } else {
+                assembly.data(1, piece.len()).unwrap();
+            }
+            while !rest.is_empty() {
+                let mut buffer = ReadBuffer::new();
+                let room = assembly.room().unwrap();
+                assert!(room.bytes.capacity() - room.bytes.len() >= room.most + Room::BEYOND);
+                let count = room.most.min(read).min(rest.len());
+                if count % 2 == 0 || count > 8192 {
+                    room.bytes.extend_from_slice(&rest[..count]);
+                    *room.left -= count;
+                } else {
+                    buffer.room()[..count].copy_from_slice(&rest[..count]);
+                    buffer.filled(count);
+                    assembly.take(&mut buffer);
+                }
+                rest = &rest[count..];
+            }
+            complete = assembly.settle(&mut out);
+        }
+        let Some(Progress::Complete((), body)) = complete else { panic!("{piece} {read}") };
+        // Of 5 bytes no head can be seen.
+        assert_eq!(body.encoded().bytes().len() < 1000, read != 3);
+        assert_eq!(body.total(), whole.len());
+        let read: (u8, serde_bytes::ByteBuf, String) =
+            Codec::Named.decode_encoded(body.encoded()).unwrap();
+        assert_eq!(read, value);
+    }
 }

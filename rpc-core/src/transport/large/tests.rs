@@ -49,7 +49,7 @@ async fn read(link: Arc<Link>, limits: Limits, received: mpsc::Sender<Received>)
                 Kind::Reply if payload.len() < 4 => break,
                 Kind::Reply => {
                     let total = read_total(&mut payload).unwrap();
-                    assembly.begin(header.id, header.id, total, length - 4).unwrap();
+                    assembly.begin(header.id, header.id, total, length - 4, &[]).unwrap();
                     4
                 }
                 _ if payload.len() < length => break,

@@ -22,6 +22,8 @@ struct Simulation {
     running: BinaryHeap<Reverse<(u64, u64, bool)>>,
     total: u32,
     next_sample: u64,
+    /// Whether calls fail, rather than being answered.
+    fails: bool,
 }
 
 /// What became of the calls of one stretch.
@@ -43,6 +45,7 @@ impl Simulation {
             running: BinaryHeap::new(),
             total: 0,
             next_sample: 0,
+            fails: false,
         }
     }
 
@@ -83,12 +86,13 @@ impl Simulation {
         {
             let running = u32::try_from(self.running.len()).unwrap();
             self.running.pop();
-            self.total += 1;
+            let answered = !self.fails;
+            self.total += u32::from(answered);
             let took = ends - began;
             *if took < 1_000_000 { &mut counts.in_time } else { &mut counts.late } += 1;
             if sampled {
                 let total = self.total;
-                self.limit.sample(Sample { at: ends, took, answered: true, running, total });
+                self.limit.sample(Sample { at: ends, took, answered, running, total });
             }
         }
     }
@@ -154,6 +158,41 @@ fn a_service_that_answers_nothing_is_asked_less() {
         limit.sample(Sample { at, took: 1_000_000, answered: false, running: 40, total: 0 });
     }
     assert_eq!(limit.limit(), 8);
+}
+
+/// What it depends on is away for a while: calls fail at once, or after they have waited for it.
+#[test]
+fn an_outage_behind_the_service_costs_nothing_once_it_is_over() {
+    let (workers, work, capacity) = (40, 10.0 * MS, 4_000.0);
+    for fails_after in [0.05 * MS, 100.0 * MS] {
+        let mut simulation = Simulation::new(workers, Adaptive::new(8, 10_000, 0.5));
+        for _ in 0..3 {
+            simulation.run(20.0, 2.0 * capacity, work);
+            simulation.fails = true;
+            simulation.run(10.0, 2.0 * capacity, fails_after);
+            simulation.fails = false;
+            // Those that still wait come to their end.
+            simulation.run(2.0, 2.0 * capacity, work);
+            let counts = simulation.run(10.0, 2.0 * capacity, work);
+            let share = f64::from(counts.in_time) / (10.0 * capacity);
+            assert!(share > 0.9, "{share} of what it can do, after failures of {fails_after} us");
+        }
+    }
+}
+
+/// A thread that is put aside after it read the clock tells late of a call that ended early.
+#[test]
+fn a_sample_that_comes_late_tells_no_rate() {
+    let mut limit = Adaptive::new(8, 10_000, 0.5);
+    let (mut total, mut random) = (0, fastrand::Rng::with_seed(7));
+    for n in 0..100_000u64 {
+        total += 20;
+        // The last of a window, from any time before it.
+        let late = if n % 200 == 199 { random.u64(..300_000) } else { 0 };
+        let at = (1_000 * n).saturating_sub(late);
+        limit.sample(Sample { at, took: 1_000, answered: true, running: limit.limit(), total });
+        assert!(limit.max_rate < 0.021, "{} answers a microsecond", limit.max_rate);
+    }
 }
 
 #[test]
