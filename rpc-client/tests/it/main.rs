@@ -10,6 +10,8 @@ mod hedging;
 mod large;
 mod moving;
 mod outbox;
+mod polled;
 mod pool;
 mod pressure;
 mod script;
+mod silence;
