@@ -3,8 +3,8 @@
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
 //! endpoint, or back to the caller with what is known. `progress` is what the call has been through,
 //! `find` where it waits for a connection, `attempt` what one attempt came to, `retry` whether and
-//! when a call that may be retried is, `backoff` how long it waits before, `race` what runs beside
-//! an attempt.
+//! when a call that may be retried is, `backoff` how long it waits before, `sleep` how a call waits for a time, `race` what runs
+//! beside an attempt.
 
 mod attempt;
 mod backoff;
@@ -13,6 +13,7 @@ mod metadata;
 mod progress;
 mod race;
 mod retry;
+mod sleep;
 
 use crate::{
     clock::Time,
@@ -70,7 +71,7 @@ impl Route {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(call, &progress, e.with_outcome(Outcome::NotSent))),
         };
-        let number = self.cluster.budget.earn(progress.now);
+        let turn = self.cluster.budget.earn(progress.now);
         let pace = self.pace_of(call);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
@@ -89,7 +90,7 @@ impl Route {
             let connection = attempt.by.unwrap_or(connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
-                    if let Some(pace) = pace.filter(|pace| pace.samples(number)) {
+                    if let Some(pace) = pace.filter(|pace| pace.samples(turn.number)) {
                         pace.took(now.since(Time::of(progress.start)));
                     }
                     return Ok(RawReply {
@@ -107,7 +108,7 @@ impl Route {
             let error = progress.failed(&connection, attempt.ended, error, now);
             progress.now = now;
             match verdict {
-                Verdict::Move => {
+                Verdict::Move if progress.in_time() => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}

@@ -156,8 +156,20 @@ impl Connection {
     pub(crate) fn suspect(&self) {
         let now = Time::now();
         if self.vigil.suspect(now) {
-            let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
+            self.ping(now);
         }
+    }
+
+    /// A call was not answered in time: is anybody there?
+    fn ask(&self) {
+        let now = Time::now();
+        if self.vigil.ask(now) {
+            self.ping(now);
+        }
+    }
+
+    fn ping(&self, now: Time) {
+        let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
     }
 
     /// Whether calls are admitted, silent or not.
@@ -261,7 +273,13 @@ impl Connection {
             }
             Arrival::Silent => Ending::Silent,
             Arrival::Late => Ending::Late,
-            Arrival::Deadline => Ending::Deadline { sent: waiter.stop() },
+            Arrival::Deadline => {
+                let sent = waiter.stop();
+                if sent {
+                    self.ask();
+                }
+                Ending::Deadline { sent }
+            }
         }
     }
 
@@ -319,15 +337,13 @@ impl Connection {
     }
 
     /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
-    /// are to write for all and are not polled. Returns the next deadline.
+    /// are to write for all, or to take room, and are not polled. Returns the next deadline.
     pub(crate) fn tick(&self, now: Time) -> Time {
         let next = self.slots.expire(now);
         self.link.outbox().relieve();
         match self.vigil.look(now, self.slots.in_flight() > 0) {
             vigil::Look::Fine => {}
-            vigil::Look::Ping => {
-                let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
-            }
+            vigil::Look::Ping => self.ping(now),
             vigil::Look::Silent => {
                 self.slots.tell_silent();
                 self.standing.endpoint.notify_one();
@@ -341,6 +357,7 @@ impl Connection {
             self.standing.endpoint.notify_one();
         }
         self.standing.review_gauge(self.slots.in_flight(), now);
+        self.standing.queue.relieve(now);
         next
     }
 }

@@ -164,12 +164,10 @@ impl Route {
     /// Waits until then; for ever without a time.
     pub(super) async fn until(&self, at: Option<Time>) {
         let Some(at) = at else { return std::future::pending().await };
-        let sleep = {
-            // The caller may be polled outside of every runtime.
-            let _runtime = self.shared.runtime.enter();
-            tokio::time::sleep_until(at.instant())
-        };
-        sleep.await;
+        if !self.sleeps_until(at.instant()).await {
+            // Who waits for an answer is told of it.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Pays for a hedge, and counts it.
