@@ -16,7 +16,7 @@ mod vigil;
 
 pub(crate) use dial::{DialError, Dialer};
 pub(crate) use request::{Request, Sending};
-pub(crate) use slots::{Arrival, Refused, Waiter};
+pub(crate) use slots::{Arrival, Refused, Reserved, Waiter};
 
 use crate::{clock::Time, standing::Standing};
 use meter::Meter;
@@ -241,6 +241,16 @@ impl Connection {
         let waiter = Slots::admit(self, deadline, late, idempotent, limit as usize, waker)?;
         self.dialer.timekeeper.expect(deadline.min(late));
         Ok(waiter)
+    }
+
+    /// Takes a place for an idempotent call that goes on in a future of its own.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        deadline: Time,
+        waker: Waker,
+    ) -> Result<Reserved, Refused> {
+        let waiter = self.admit(deadline, Time::NEVER, true, waker)?;
+        Ok(Reserved::new(Arc::clone(self), waiter))
     }
 
     /// Waits for what becomes of a call whose request is on its way. After [`Ending::Silent`] it

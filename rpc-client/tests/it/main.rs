@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "there is nobody to reach them")]
 
 mod balance;
+mod beside;
 mod endpoints;
 mod explain;
 mod hedging;
@@ -15,3 +16,4 @@ mod pool;
 mod pressure;
 mod script;
 mod silence;
+mod whole;
