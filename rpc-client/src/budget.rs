@@ -4,7 +4,7 @@
 //! kept for each service of a client by itself: a service that fails spends what its own callers
 //! have earned, and neither the retries of its neighbours nor what their success has saved up.
 //!
-//! A call that succeeds adds one to a counter of its thread. Everything else is worked out when somebody asks.
+//! A call that succeeds adds one to two counters of its thread. Everything else is worked out when somebody asks.
 
 mod bucket;
 mod count;
@@ -30,7 +30,7 @@ const SETTLE_BITS: u32 = 10;
 /// The budget of one service.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// Calls that have begun.
+    /// Calls that have begun, and those that have ended.
     calls: Count,
     retries: Mutex<Bucket>,
     hedges: Mutex<Bucket>,
@@ -44,8 +44,23 @@ pub(crate) enum After {
     /// A provider's answer.
     Answer,
     /// The loss of a provider, which concerns all the calls that it had at once, and no later
-    /// ones. So many calls are in flight.
-    Loss { in_flight: u32 },
+    /// ones.
+    Loss,
+}
+
+/// A call to the service, in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    budget: &'a Budget,
+    /// Its number among those of some threads.
+    pub(crate) number: u64,
+}
+
+impl Drop for Turn<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.budget.calls.end();
+    }
 }
 
 /// The share of calls, and the number a second, that may be retried.
@@ -76,19 +91,19 @@ impl Budget {
         }
     }
 
-    /// Counts a call that begins; its number among those of some threads.
+    /// Counts a call that begins.
     #[inline]
-    pub(crate) fn earn(&self, now: Time) -> u64 {
-        let number = self.calls.add();
+    pub(crate) fn earn(&self, now: Time) -> Turn<'_> {
+        let number = self.calls.begin();
         if number.trailing_zeros() >= SETTLE_BITS {
             self.settle(now);
         }
-        number
+        Turn { budget: self, number }
     }
 
     #[cold]
     fn settle(&self, now: Time) {
-        let calls = self.calls.sum();
+        let calls = self.calls.begun();
         lock(&self.retries).settle(calls, now);
         lock(&self.hedges).settle(calls, now);
     }
@@ -96,22 +111,22 @@ impl Budget {
     /// Pays for a hedge; `false`: there is no money left, or none for retries: then too much fails
     /// for calls that are merely late to add to it.
     pub(crate) fn pay_hedge(&self, now: Time) -> bool {
-        let calls = self.calls.sum();
+        let calls = self.calls.begun();
         let spent = !self.none && lock(&self.retries).is_spent(calls, now);
         !spent && lock(&self.hedges).take(calls, now, 0)
     }
 
     /// Pays for a retry; `false`: there is no money left.
     ///
-    /// After a loss it may be owed, by as many calls as are in flight: they are at most the ones
-    /// that were lost together. They cost nobody more than the provider that is gone did, and
+    /// After a loss it may be owed, by as many calls as the service has in flight: they are at most
+    /// the ones that were lost together. They cost nobody more than the provider that is gone did, and
     /// what is owed is paid back before a retry after an answer is paid for again.
     pub(crate) fn pay_retry(&self, after: After, now: Time) -> bool {
         let debt = match after {
             After::Answer => 0,
-            After::Loss { in_flight } => in_flight,
+            After::Loss => u32::try_from(self.calls.in_flight()).unwrap_or(u32::MAX),
         };
-        let calls = self.calls.sum();
+        let calls = self.calls.begun();
         !self.none && lock(&self.retries).take(calls, now, debt)
     }
 }
@@ -127,11 +142,9 @@ mod tests {
     #[test]
     fn calls_that_were_lost_together_are_all_paid_for_and_later_answers_pay_it_back() {
         let budget = Budget::new(RetryBudget::default(), 0.05, at(0));
-        for _ in 0..1_000 {
-            budget.earn(at(0));
-        }
-        let lost = After::Loss { in_flight: 1_000 };
-        assert!((0..1_000).all(|_| budget.pay_retry(lost, at(0))));
+        let calls: Vec<_> = (0..1_000).map(|_| budget.earn(at(0))).collect();
+        assert!((0..1_000).all(|_| budget.pay_retry(After::Loss, at(0))));
+        drop(calls);
         assert!(!budget.pay_retry(After::Answer, at(0)));
         // 700 are owed: 3,500 calls pay them back.
         for _ in 0..3_500 {
@@ -157,8 +170,23 @@ mod tests {
     #[test]
     fn a_budget_of_nothing_pays_nothing_not_even_after_a_loss() {
         let budget = Budget::new(RetryBudget { share: 0.0, per_second: 0 }, 0.05, at(0));
-        budget.earn(at(0));
-        assert!(!budget.pay_retry(After::Loss { in_flight: 100 }, at(10_000)));
+        let _calls = [(); 100].map(|()| budget.earn(at(0)));
+        assert!(!budget.pay_retry(After::Loss, at(10_000)));
+    }
+
+    #[test]
+    fn as_much_is_owed_as_calls_to_the_service_are_in_flight() {
+        let none = RetryBudget { share: 0.0, per_second: 1 };
+        let budget = Budget::new(none, 0.0, at(0));
+        while budget.pay_retry(After::Answer, at(0)) {}
+        let owed = || (0..100).filter(|_| budget.pay_retry(After::Loss, at(0))).count();
+        assert_eq!(owed(), 0);
+        let mut calls = [(); 5].map(|()| Some(budget.earn(at(0))));
+        assert_eq!(owed(), 5);
+        calls[0] = None;
+        assert_eq!(owed(), 0);
+        let _more = [(); 2].map(|()| budget.earn(at(0)));
+        assert_eq!(owed(), 1, "six are in flight, five are owed");
     }
 
     #[test]

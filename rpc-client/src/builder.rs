@@ -35,7 +35,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Only for configuration; an unreachable registry is no error.
+    /// Those of [`ClientBuilder::build`]; an unreachable registry is none.
     pub async fn connect(registry: impl Into<RegistrySource>) -> Result<Self, SetupError> {
         Self::builder().registry(registry).build().await
     }
@@ -113,7 +113,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Further attempts of a call after its first, each at another endpoint. Default 2, at most
+    /// Further attempts of a call after its first, each at another endpoint; where there is no other and
+    /// only its connection was in trouble, at the same one over another connection. Default 2, at most
     /// 100. Calls that a handler makes for a request that is a retry itself have none.
     pub fn retries(mut self, retries: u32) -> Self {
         self.set.retries = Some(retries);
@@ -141,6 +142,10 @@ impl ClientBuilder {
     /// and at least 5 ms, is sent to a second provider too. The first answer wins and the other
     /// attempt is cancelled. Calls without retries, and calls that a handler makes for a request that
     /// is a retry, are not hedged.
+    ///
+    /// Methods that may be hedged are also tried elsewhere when half of a call's time is over, which
+    /// is paid for as a retry; 0.0 turns that off, too. The second attempt beside a provider that has
+    /// fallen silent stays.
     pub fn hedging(mut self, share: f64) -> Self {
         self.set.hedging = Some(share);
         self
@@ -198,12 +203,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Makes the client. Called within a tokio runtime, on which its connections will live.
+    /// Makes the client. Called within a tokio runtime, on which its connections will live; it needs
+    /// its I/O and its time (`enable_all`). Calls may be polled anywhere.
     ///
     /// # Errors
     ///
-    /// Only for configuration: no registry, one that cannot be understood, a value out of range, a
-    /// strategy for a service of which no contract is linked into the program. An unreachable registry is no error.
+    /// Outside of a runtime. For configuration: no registry, one that cannot be understood, a value out of
+    /// range, more connections at least than at most, a strategy for a service of which no contract is
+    /// linked into the program, a directory for snapshots that cannot be made or in which others may
+    /// write, a webhook or a command that cannot be understood. An unreachable registry is no error.
     #[expect(clippy::unused_async, reason = "the signature leaves room for work that waits")]
     pub async fn build(self) -> Result<Client, SetupError> {
         let runtime = Handle::try_current()

@@ -3,8 +3,8 @@
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
 //! endpoint, or back to the caller with what is known. `progress` is what the call has been through,
 //! `find` where it waits for a connection, `attempt` what one attempt came to, `retry` whether and
-//! when a call that may be retried is, `backoff` how long it waits before, `race` what runs beside
-//! an attempt.
+//! when a call that may be retried is, `backoff` how long it waits before, `sleep` how a call waits for a time, `race` what runs
+//! beside an attempt.
 
 mod attempt;
 mod backoff;
@@ -13,6 +13,7 @@ mod metadata;
 mod progress;
 mod race;
 mod retry;
+mod sleep;
 
 use crate::{
     clock::Time,
@@ -70,7 +71,7 @@ impl Route {
             Ok(metadata) => metadata,
             Err(e) => return Err(place(call, &progress, e.with_outcome(Outcome::NotSent))),
         };
-        let number = self.cluster.budget.earn(progress.now);
+        let turn = self.cluster.budget.earn(progress.now);
         let pace = self.pace_of(call);
         loop {
             // What a call has to wait for is boxed, here and below: so the future of one that need
@@ -82,15 +83,14 @@ impl Route {
                     Err(e) => return Err(self.given_up(call, &progress, e)),
                 },
             };
-            let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
-            let attempt = self.attempt(call, &connection, &mut progress, &metadata, pace).await;
+            let attempt = self.attempt(call, &connection, &mut progress, &metadata, pace);
             // Without one it admitted nothing.
-            let Some((attempt, now)) = observer.saw(attempt) else { continue };
+            let Some((attempt, now)) = attempt.await else { continue };
             attempt.report(attempt.by.as_ref().unwrap_or(&connection));
             let connection = attempt.by.unwrap_or(connection);
             let error = match attempt.result {
                 Ok((answer, codec)) => {
-                    if let Some(pace) = pace.filter(|pace| pace.samples(number)) {
+                    if let Some(pace) = pace.filter(|pace| pace.samples(turn.number)) {
                         pace.took(now.since(Time::of(progress.start)));
                     }
                     return Ok(RawReply {
@@ -108,7 +108,7 @@ impl Route {
             let error = progress.failed(&connection, attempt.ended, error, now);
             progress.now = now;
             match verdict {
-                Verdict::Move => {
+                Verdict::Move if progress.in_time() => {
                     counters.moves.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Retry if Box::pin(self.retry(attempt.ended, &mut progress)).await => {}
@@ -173,7 +173,8 @@ impl Route {
         options.settings().balance.unwrap_or(self.cluster.balance)
     }
 
-    /// One attempt at one endpoint. `None` when the connection admits no call any more.
+    /// One attempt at one endpoint, and when it ended. `None` when the connection admits no call
+    /// any more.
     async fn attempt(
         &self,
         call: &mut Call<'_>,
@@ -181,7 +182,7 @@ impl Route {
         progress: &mut Progress,
         metadata: &Metadata,
         pace: Option<&Pace>,
-    ) -> Option<Attempt> {
+    ) -> Option<(Attempt, Time)> {
         let (waker, idempotent) = (waker().await, call.method.idempotent);
         let late = match pace {
             Some(pace) if progress.retries > 0 => {
@@ -196,26 +197,19 @@ impl Route {
         if let Some(place) = progress.place.take() {
             place.admitted();
         }
-        let codec = call.service.codec;
         let mut body = Body::to_encode();
-        if let Err(e) = call.args.encode(codec, body.buffer()) {
-            return Some(Attempt::failed(Ended::Final, e).not_sent());
+        if let Err(e) = call.args.encode(call.service.codec, body.buffer()) {
+            return Some((Attempt::failed(Ended::Final, e).not_sent(), Time::now()));
         }
         if body.len() > self.shared.settings.limits.max_message as usize {
-            return Some(too_large(body.len(), self.shared.settings.limits.max_message));
+            let attempt = too_large(body.len(), self.shared.settings.limits.max_message);
+            return Some((attempt, Time::now()));
         }
         progress.attempts += 1;
-        let request = Request {
-            service: call.service.id,
-            method: call.method,
-            codec,
-            trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
-            metadata: &metadata.0,
-            retry: progress.paid > 0 || call.context.is_retry(),
-            now: progress.now,
-            deadline: progress.deadline,
-        };
-        let ending = match connection.send(&mut waiter, &request, &body) {
+        let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
+        // Not kept: this future need not be larger.
+        let sending = connection.send(&mut waiter, &request(call, progress, metadata), &body);
+        let ending = match sending {
             Sending::Done => None,
             Sending::Leads => {
                 connection.lead(&mut waiter).await;
@@ -223,7 +217,8 @@ impl Route {
             }
             Sending::Waits => {
                 let elsewhere = || self.elsewhere(connection, progress);
-                Box::pin(connection.send_slowly(&mut waiter, &request, &body, elsewhere)).await
+                let request = request(call, progress, metadata);
+                Box::pin(connection.send_slowly(&mut waiter, request, &body, elsewhere)).await
             }
             Sending::Ended(ending) => Some(ending),
         };
@@ -233,15 +228,35 @@ impl Route {
             None => connection.wait(&mut waiter).await,
         };
         if matches!(ending, Ending::Silent | Ending::Late) {
-            let first = (connection, &mut waiter);
-            return Some(Box::pin(self.race(call, first, progress, metadata, ending)).await);
+            let race = Box::pin(self.race(
+                call,
+                (connection, &mut waiter, observer),
+                progress,
+                metadata,
+                matches!(ending, Ending::Silent),
+            ));
+            return Some(race.await);
         }
-        Some(ended(ending))
+        Some(observer.saw(ended(ending)))
     }
 
     /// How long the calls of the method take, if it may be hedged.
     fn pace_of(&self, call: &Call<'_>) -> Option<&Pace> {
         if call.method.idempotent { self.paces.of(call.method.id) } else { None }
+    }
+}
+
+/// What the request of an attempt that begins now says.
+fn request<'a>(call: &Call<'_>, progress: &Progress, metadata: &'a Metadata) -> Request<'a> {
+    Request {
+        service: call.service.id,
+        method: call.method,
+        codec: call.service.codec,
+        trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
+        metadata: &metadata.0,
+        retry: progress.paid > 0 || call.context.is_retry(),
+        now: progress.now,
+        deadline: progress.deadline,
     }
 }
 

@@ -1,8 +1,10 @@
-//! Time as the client counts it: nanoseconds in one integer, which cost an instruction to compare.
+//! Time as the client counts it: nanoseconds in one integer, which cost an instruction to compare;
+//! and what its tasks and texts share to wait for a time and to tell one.
 //!
 //! A call takes four differences of times; as [`Instant`]s they would cost it as much as finding
 //! its place in a table does.
 
+use serde::Serializer;
 use std::{sync::LazyLock, time::Duration};
 use tokio::time::Instant;
 
@@ -76,4 +78,26 @@ pub(crate) fn now_ms(at: Instant) -> u64 {
 fn nanos(duration: Duration) -> u64 {
     // Not by way of 128 bits, which costs more.
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
+}
+
+/// The earlier one of two times to look again, of which either may be missing.
+pub(crate) fn sooner(next: &mut Option<Instant>, at: Option<Instant>) {
+    *next = match (*next, at) {
+        (Some(next), Some(at)) => Some(next.min(at)),
+        (next, at) => next.or(at),
+    };
+}
+
+/// Waits until then; for ever without a time. Within a runtime.
+pub(crate) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A time as tools and people read it: in seconds, to the millisecond.
+pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    serializer.serialize_f64(f64::from(millis) / 1000.0)
 }

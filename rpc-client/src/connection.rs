@@ -16,7 +16,7 @@ mod vigil;
 
 pub(crate) use dial::{DialError, Dialer};
 pub(crate) use request::{Request, Sending};
-pub(crate) use slots::{Arrival, Refused, Waiter};
+pub(crate) use slots::{Arrival, Refused, Reserved, Waiter};
 
 use crate::{clock::Time, standing::Standing};
 use meter::Meter;
@@ -156,8 +156,20 @@ impl Connection {
     pub(crate) fn suspect(&self) {
         let now = Time::now();
         if self.vigil.suspect(now) {
-            let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
+            self.ping(now);
         }
+    }
+
+    /// A call was not answered in time: is anybody there?
+    fn ask(&self) {
+        let now = Time::now();
+        if self.vigil.ask(now) {
+            self.ping(now);
+        }
+    }
+
+    fn ping(&self, now: Time) {
+        let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
     }
 
     /// Whether calls are admitted, silent or not.
@@ -231,6 +243,16 @@ impl Connection {
         Ok(waiter)
     }
 
+    /// Takes a place for an idempotent call that goes on in a future of its own.
+    pub(crate) fn reserve(
+        self: &Arc<Self>,
+        deadline: Time,
+        waker: Waker,
+    ) -> Result<Reserved, Refused> {
+        let waiter = self.admit(deadline, Time::NEVER, true, waker)?;
+        Ok(Reserved::new(Arc::clone(self), waiter))
+    }
+
     /// Waits for what becomes of a call whose request is on its way. After [`Ending::Silent`] it
     /// may be called again.
     pub(crate) async fn wait(&self, waiter: &mut Waiter<'_>) -> Ending {
@@ -251,7 +273,13 @@ impl Connection {
             }
             Arrival::Silent => Ending::Silent,
             Arrival::Late => Ending::Late,
-            Arrival::Deadline => Ending::Deadline { sent: waiter.stop() },
+            Arrival::Deadline => {
+                let sent = waiter.stop();
+                if sent {
+                    self.ask();
+                }
+                Ending::Deadline { sent }
+            }
         }
     }
 
@@ -309,15 +337,13 @@ impl Connection {
     }
 
     /// What the timekeeper does for this connection: deadlines, pings, silence, and callers who
-    /// are to write for all and are not polled. Returns the next deadline.
+    /// are to write for all, or to take room, and are not polled. Returns the next deadline.
     pub(crate) fn tick(&self, now: Time) -> Time {
         let next = self.slots.expire(now);
         self.link.outbox().relieve();
         match self.vigil.look(now, self.slots.in_flight() > 0) {
             vigil::Look::Fine => {}
-            vigil::Look::Ping => {
-                let _ = self.link.send(|out| put_signal(out, Kind::Ping, now.nanos()));
-            }
+            vigil::Look::Ping => self.ping(now),
             vigil::Look::Silent => {
                 self.slots.tell_silent();
                 self.standing.endpoint.notify_one();
@@ -331,6 +357,7 @@ impl Connection {
             self.standing.endpoint.notify_one();
         }
         self.standing.review_gauge(self.slots.in_flight(), now);
+        self.standing.queue.relieve(now);
         next
     }
 }

@@ -77,7 +77,8 @@ fn knowledge(cluster: &Cluster, warm_up: Duration) -> Knowledge {
     );
     for (addr, instance) in view.instances.iter() {
         let disabled = view.disabled.contains(addr);
-        reports.insert(*addr, EndpointReport::idle(instance, disabled, &idle));
+        let weight = view.weights.get(addr).copied();
+        reports.insert(*addr, EndpointReport::idle(instance, weight, disabled, &idle));
     }
     let sides = picks.sides();
     for endpoint in endpoints {

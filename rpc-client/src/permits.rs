@@ -47,9 +47,11 @@ impl Permits {
 
     /// How many are taken.
     pub(crate) fn taken(&self) -> u32 {
-        let free = self.shares.iter().map(|share| share.0.load(Ordering::Relaxed)).sum();
         // Places that move from one share to another meanwhile may be counted twice.
-        self.limit.saturating_sub(free)
+        let free: u64 =
+            self.shares.iter().map(|share| u64::from(share.0.load(Ordering::Relaxed))).sum();
+        let taken = u64::from(self.limit).saturating_sub(free);
+        u32::try_from(taken).unwrap_or(u32::MAX)
     }
 
     /// Takes a place, if one is free.
@@ -108,6 +110,14 @@ mod tests {
             let again: Vec<_> = std::iter::from_fn(|| permits.take()).collect();
             assert_eq!(again.len(), limit as usize, "also when one share has them all");
         }
+    }
+
+    #[test]
+    fn a_place_that_is_counted_twice_while_it_moves_is_no_overflow() {
+        let permits = Permits::new(u32::MAX);
+        // As it is seen when a place was given back to a share after that was read, and taken from another before.
+        permits.shares[0].0.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(permits.taken(), 0);
     }
 
     #[test]

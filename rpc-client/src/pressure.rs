@@ -22,7 +22,8 @@ pub(crate) use watchman::{Report, Watchman};
 #[cfg(feature = "webhook")]
 pub(crate) use webhook::Webhook;
 
-use serde::{Serialize, Serializer};
+use crate::clock::seconds;
+use serde::Serialize;
 use std::{fmt, time::Duration};
 
 /// How full the connections to all providers of a service are.
@@ -72,12 +73,6 @@ pub struct Pressure {
     /// find room, as many times more as they come faster; otherwise, and at most, as many as would
     /// hold what is in flight and what waits.
     pub more_providers: usize,
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    // To the millisecond: people read it.
-    let millis = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-    serializer.serialize_f64(f64::from(millis) / 1000.0)
 }
 
 impl fmt::Display for Pressure {

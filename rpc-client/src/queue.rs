@@ -1,11 +1,13 @@
 //! Calls that wait for room, because every connection of every endpoint of a service is full.
 //!
 //! First come, first served: a call keeps its place until it is admitted, and new calls go behind
-//! those that wait. The line is bounded.
+//! those that wait. The line is bounded. A call that was told of room and does not look for 0.1 s or so,
+//! because its owner has put it aside, is passed over by the others until it does.
 
 #[cfg(test)]
 mod tests;
 
+use crate::clock::Time;
 use rpc_core::transport::lock;
 use std::{
     collections::BTreeMap,
@@ -13,8 +15,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
+
+/// How often those who were called and did not look are seen to.
+const RELIEF: Duration = Duration::from_millis(100);
 
 /// The waiting calls of one service.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub(crate) struct Queue {
     turned_away: AtomicU64,
     /// Whether the next call that is refused or turned away is to be told.
     alert: AtomicBool,
+    /// When it was last seen to that nobody holds up the others, in ns.
+    relieved: AtomicU64,
     /// Told when calls begin to wait, and when one is refused or turned away.
     changed: Arc<Notify>,
 }
@@ -35,8 +43,12 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Line {
     next: u64,
-    /// Each with how it is called, and whether it would take any endpoint.
-    places: BTreeMap<u64, (Arc<Notify>, bool)>,
+    /// Those who are to be called when there is room.
+    places: BTreeMap<u64, Waits>,
+    /// Those who were called lately and have not looked yet.
+    called: BTreeMap<u64, Waits>,
+    /// Those who were called a while ago and have not: nobody polls them.
+    aside: BTreeMap<u64, Waits>,
     /// Since when somebody has been waiting without a break.
     since: Option<Instant>,
     /// When the last one left the line.
@@ -45,6 +57,14 @@ struct Line {
     admitted: u64,
     /// The most that waited at once since that was asked for.
     most: usize,
+}
+
+/// Who waits at a place.
+#[derive(Debug)]
+struct Waits {
+    notify: Arc<Notify>,
+    /// It would take any endpoint.
+    any: bool,
 }
 
 /// A place in the line; left when dropped.
@@ -88,6 +108,7 @@ impl Queue {
             refused: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             alert: AtomicBool::new(true),
+            relieved: AtomicU64::new(0),
             changed,
         })
     }
@@ -107,7 +128,7 @@ impl Queue {
         let [refused, turned_away] =
             [&self.refused, &self.turned_away].map(|count| count.load(Ordering::SeqCst));
         Waiting {
-            now: line.places.len(),
+            now: line.length(),
             since: line.since,
             ended: line.ended,
             joined: line.next,
@@ -121,7 +142,7 @@ impl Queue {
     /// Counts the most that wait at once from now on.
     pub(crate) fn forget_most(&self) {
         let mut line = lock(&self.line);
-        line.most = line.places.len();
+        line.most = line.length();
     }
 
     /// A call has failed because providers refused it as overloaded.
@@ -157,7 +178,7 @@ impl Queue {
     /// call would take any endpoint.
     pub(crate) fn join(self: &Arc<Self>, any: bool) -> Option<Place> {
         let mut line = lock(&self.line);
-        if line.places.len() >= self.limit {
+        if line.length() >= self.limit {
             drop(line);
             self.count(&self.refused);
             return None;
@@ -165,8 +186,8 @@ impl Queue {
         let number = line.next;
         line.next += 1;
         let called = Arc::new(Notify::new());
-        line.places.insert(number, (Arc::clone(&called), any));
-        line.most = line.most.max(line.places.len());
+        line.places.insert(number, Waits { notify: Arc::clone(&called), any });
+        line.most = line.most.max(line.length());
         // Sequentially consistent, as is `freed`: either it sees this call, or the call sees room.
         self.waiting.fetch_add(1, Ordering::SeqCst);
         if any {
@@ -189,12 +210,65 @@ impl Queue {
         }
     }
 
-    /// Calls the first in line from this number on.
+    /// Calls the first in line from this number on, of those who have not been called.
     fn call(&self, from: u64) {
-        let first = lock(&self.line).places.range(from..).next().map(|(_, place)| place.clone());
-        if let Some((called, _)) = first {
+        let called = lock(&self.line).call(from);
+        if let Some(called) = called {
             called.notify_one();
         }
+    }
+
+    /// Lets others look while those who were called do not: as many as these, and one in any case, for
+    /// room of which nobody was told. For the timekeeper, which comes by for every connection.
+    pub(crate) fn relieve(&self, now: Time) {
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let before = Time::from_nanos(self.relieved.load(Ordering::Relaxed));
+        if now.since(before) < RELIEF {
+            return;
+        }
+        self.relieved.store(now.nanos(), Ordering::Relaxed);
+        let called: Vec<_> = {
+            let mut line = lock(&self.line);
+            let count = line.put_aside().max(1);
+            std::iter::from_fn(|| line.call(0)).take(count).collect()
+        };
+        for called in called {
+            called.notify_one();
+        }
+    }
+}
+
+impl Line {
+    fn length(&self) -> usize {
+        self.places.len() + self.called.len() + self.aside.len()
+    }
+
+    /// Gives up on those who were called and have not looked; also on who was called just now, which
+    /// may cost it a turn. If there are any, how many are aside then, so that those behind a crowd
+    /// are reached by doubling.
+    fn put_aside(&mut self) -> usize {
+        if self.called.is_empty() {
+            return 0;
+        }
+        self.aside.append(&mut self.called);
+        self.aside.len()
+    }
+
+    /// Takes a place out of the line, however it is.
+    fn remove(&mut self, number: u64) -> Option<Waits> {
+        let maps = [&mut self.places, &mut self.called, &mut self.aside];
+        maps.into_iter().find_map(|map| map.remove(&number))
+    }
+
+    /// Notes that the first from this number on is called; how it is.
+    fn call(&mut self, from: u64) -> Option<Arc<Notify>> {
+        let (&number, _) = self.places.range(from..).next()?;
+        let waits = self.places.remove(&number)?;
+        let notify = Arc::clone(&waits.notify);
+        self.called.insert(number, waits);
+        Some(notify)
     }
 }
 
@@ -208,9 +282,19 @@ impl Place {
         self.called.notified().await;
     }
 
-    /// Whether nobody before it would take what it takes.
+    /// It looks for room now, and is called when there is more.
+    pub(crate) fn looks(&self) {
+        let mut line = lock(&self.queue.line);
+        if let Some(waits) = line.remove(self.number) {
+            line.places.insert(self.number, waits);
+        }
+    }
+
+    /// Whether nobody before it who is polled would take what it takes.
     pub(crate) fn is_next(&self) -> bool {
-        !lock(&self.queue.line).places.range(..self.number).any(|(_, (_, any))| *any)
+        let line = lock(&self.queue.line);
+        let mut before = line.places.range(..self.number).chain(line.called.range(..self.number));
+        !before.any(|(_, waits)| waits.any)
     }
 
     /// Leaves the line for a place on a connection.
@@ -228,9 +312,9 @@ impl Drop for Place {
     fn drop(&mut self) {
         {
             let mut line = lock(&self.queue.line);
-            line.places.remove(&self.number);
+            line.remove(self.number);
             line.admitted += u64::from(self.admitted);
-            if line.places.is_empty() {
+            if line.length() == 0 {
                 line.since = None;
                 line.ended = Some(Instant::now());
             }

@@ -36,6 +36,8 @@ pub(crate) struct Standing {
     pub(crate) gauge: Gauge,
     /// When that was looked through last, in ns.
     gauged: AtomicU64,
+    /// Calls were in flight on any of its connections since.
+    awaited: AtomicBool,
     /// One of the marks below: what a success has to do.
     mark: AtomicU8,
     /// A call may be let through to see whether the endpoint has recovered.
@@ -78,6 +80,7 @@ impl Standing {
             addr,
             gauge: Gauge::default(),
             gauged: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
             mark: AtomicU8::new(CLEAN),
             probe_free: AtomicBool::new(false),
             successes: AtomicU32::new(0),
@@ -91,11 +94,15 @@ impl Standing {
     }
 
     /// Forgets once a second what is out of date about its speed. For the timekeeper, which looks at
-    /// every connection.
+    /// every connection; one of them has so many calls in flight.
     pub(crate) fn review_gauge(&self, active: usize, now: Time) {
+        if active > 0 {
+            self.awaited.store(true, Ordering::Relaxed);
+        }
         if now.since(Time::from_nanos(self.gauged.load(Ordering::Relaxed))) >= GAUGE_REVIEW {
             self.gauged.store(now.nanos(), Ordering::Relaxed);
-            self.gauge.review(active, now);
+            // Of all its connections: each was looked at since.
+            self.gauge.review(self.awaited.swap(false, Ordering::Relaxed), now);
         }
     }
 
@@ -243,5 +250,29 @@ impl Standing {
 impl fmt::Debug for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Standing").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::Lesson;
+
+    #[test]
+    fn its_speed_is_known_while_calls_are_awaited_on_any_of_its_connections() {
+        let addr = ([127, 0, 0, 1], 1).into();
+        let standing = Standing::new(addr, Arc::default(), Queue::new(0, Arc::default()));
+        let at = |ms: u64| Time::from_nanos(ms * 1_000_000);
+        standing.gauge.learn(Lesson::Failed, at(1_000), at(1_001));
+        for look in 0..200 {
+            // Of two connections the first has no calls.
+            standing.review_gauge(0, at(2_000 + look * 100));
+            standing.review_gauge(1, at(2_000 + look * 100));
+        }
+        assert!(standing.gauge.nanos() > 0.0);
+        for look in 0..20 {
+            standing.review_gauge(0, at(30_000 + look * 100));
+        }
+        assert!(standing.gauge.nanos() == 0.0);
     }
 }

@@ -88,6 +88,17 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
     }
 }
 
+/// Whether an attempt decides an idempotent call while other attempts go on: a handler's own result
+/// does, and the end of the time. The rest does not: an attempt beside another must not make a
+/// call fail that would succeed without it.
+pub(crate) fn settles(ended: Ended, at_fault: bool) -> bool {
+    match ended {
+        Ended::Application | Ended::Deadline => true,
+        Ended::Answered(Reason::Handler, _) => !at_fault && decide(ended, true) == Verdict::Stop,
+        _ => false,
+    }
+}
+
 /// What an attempt that ended so says about its endpoint's speed; `None`: nothing. `code` is the
 /// error's, if it failed, `at_fault` what the instance says of itself.
 ///
@@ -176,6 +187,19 @@ mod tests {
             assert_eq!(decide(ended, true), idempotent, "{ended:?}, idempotent");
             assert_eq!(decide(ended, false), not, "{ended:?}, not idempotent");
         }
+    }
+
+    #[test]
+    fn beside_another_attempt_only_a_result_or_the_end_of_the_time_decides() {
+        let settling = [
+            Ended::Answered(Reason::Handler, RpcCode::NotFound),
+            Ended::Application,
+            Ended::Deadline,
+        ];
+        for &(ended, _, _) in TABLE {
+            assert_eq!(settles(ended, false), settling.contains(&ended), "{ended:?}");
+        }
+        assert!(!settles(settling[0], true), "another may do better");
     }
 
     #[test]

@@ -84,9 +84,9 @@ impl Gauge {
         }
     }
 
-    /// Forgets what is out of date. To be called about once a second; `active` is the number of
-    /// calls in flight to the endpoint.
-    pub(crate) fn review(&self, active: usize, now: Time) {
+    /// Forgets what is out of date. To be called about once a second; `awaited` says that calls to
+    /// the endpoint were in flight since.
+    pub(crate) fn review(&self, awaited: bool, now: Time) {
         if now.since(time(&self.window)) >= WINDOW {
             self.window.store(now.nanos(), Ordering::Relaxed);
             let last = self.slowest.swap(0, Ordering::Relaxed);
@@ -96,7 +96,7 @@ impl Gauge {
                 self.estimate.store(ceiling, Ordering::Relaxed);
             }
         }
-        if active == 0 && now.since(time(&self.at)) >= FORGOTTEN {
+        if !awaited && now.since(time(&self.at)) >= FORGOTTEN {
             self.estimate.store(0, Ordering::Relaxed);
         }
         // Who is avoided for its load sends no reply that would take it back.
@@ -183,7 +183,7 @@ mod tests {
         learn(&gauge, Answered, MS * 1000, 100 * SECOND);
         for second in 100..109 {
             learn(&gauge, Answered, MS, second * SECOND + 1);
-            gauge.review(1, at(second * SECOND + 2));
+            gauge.review(true, at(second * SECOND + 2));
             assert!(second >= 104 || ms(&gauge) > 300.0, "after {second}: {}", ms(&gauge));
         }
         assert!(ms(&gauge) < 1.01, "{}", ms(&gauge));
@@ -212,11 +212,11 @@ mod tests {
     fn what_is_idle_is_forgotten_and_what_is_awaited_is_not() {
         let gauge = Gauge::default();
         learn(&gauge, Failed, MS, SECOND);
-        gauge.review(0, at(5 * SECOND));
+        gauge.review(false, at(5 * SECOND));
         assert!(ms(&gauge) > 0.0);
-        gauge.review(1, at(60 * SECOND));
+        gauge.review(true, at(60 * SECOND));
         assert!(ms(&gauge) > 0.0, "a call is on its way");
-        gauge.review(0, at(61 * SECOND));
+        gauge.review(false, at(61 * SECOND));
         assert!(ms(&gauge) == 0.0);
     }
 
@@ -226,7 +226,7 @@ mod tests {
         learn(&gauge, Lesson::Overloaded, MS, SECOND);
         assert_eq!(gauge.load(0).reported, 255);
         for _ in 0..8 {
-            gauge.review(0, at(0));
+            gauge.review(false, at(0));
         }
         assert_eq!(gauge.load(0).reported, 0);
     }

@@ -213,7 +213,7 @@ impl World {
             .iter()
             .map(|index| {
                 let server = &self.servers[*index];
-                server.gauge.review(server.active, time(now));
+                server.gauge.review(server.active > 0, time(now));
                 let port = 9000 + u16::try_from(*index).unwrap();
                 Member {
                     addr: SocketAddr::from(([10, 0, 0, 1], port)),

@@ -63,29 +63,23 @@ impl Attempt {
     }
 }
 
-/// Tells an endpoint's gauge how an attempt ended, also when its caller goes away.
+/// Tells an endpoint's gauge how an attempt ended, also when its caller goes away or another
+/// provider was faster.
 pub(super) struct Observer<'a> {
     pub(super) gauge: &'a Gauge,
     pub(super) since: Time,
 }
 
 impl Observer<'_> {
-    /// The attempt, if there was one, is over; it and when it ended.
-    pub(super) fn saw(self, attempt: Option<Attempt>) -> Option<(Attempt, Time)> {
+    /// The attempt is over; it and when it ended.
+    pub(super) fn saw(self, attempt: Attempt) -> (Attempt, Time) {
         let Self { gauge, since } = *std::mem::ManuallyDrop::new(self);
-        let attempt = attempt?;
         let now = attempt.at.unwrap_or_else(Time::now);
         let code = attempt.result.as_ref().err().map(RpcError::code);
-        let lesson = if attempt.by.is_some() {
-            // Another provider was faster.
-            Some(Lesson::AtLeast)
-        } else {
-            verdict::lesson(attempt.ended, code, attempt.at_fault)
-        };
-        if let Some(lesson) = lesson {
+        if let Some(lesson) = verdict::lesson(attempt.ended, code, attempt.at_fault) {
             gauge.learn(lesson, since, now);
         }
-        Some((attempt, now))
+        (attempt, now)
     }
 }
 

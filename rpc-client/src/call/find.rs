@@ -6,10 +6,11 @@ use crate::{
     cluster::{Pick, Tried, Wish, outlook},
     connection::Connection,
     queue::Place,
+    verdict,
 };
 use rpc_core::{Outcome, RpcError};
 use std::sync::Arc;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 
 /// Why a call waits for room.
 const FULL: &str = "every connection to every provider has as many calls in flight as it takes";
@@ -20,10 +21,6 @@ impl Route {
         &self,
         progress: &mut Progress,
     ) -> Result<Arc<Connection>, RpcError> {
-        if Handle::try_current().is_err() {
-            let why = "the call has to wait for one, and is not polled within a tokio runtime";
-            return Err(self.nobody(progress, why));
-        }
         let deadline = progress.deadline.instant();
         let mut published = self.cluster.published();
         // A place was offered: by who left the line before this call, or by a new list.
@@ -35,6 +32,9 @@ impl Route {
             progress.now = Time::of(now);
             // The choice and the outlook are of one list.
             let picks = self.cluster.picks();
+            if let Some(place) = &progress.place {
+                place.looks();
+            }
             let pick = match &progress.place {
                 // Others have waited for longer.
                 None if self.cluster.queue.is_busy() && progress.tried.is_empty() => Pick::Full,
@@ -43,11 +43,12 @@ impl Route {
             };
             let full = matches!(pick, Pick::Full);
             let until = match pick {
-                Pick::Found(connection) => return Ok(connection),
+                Pick::Found(connection) if now < deadline => return Ok(connection),
+                Pick::Found(_) => return Err(self.too_late(progress)),
                 Pick::Full if progress.place.is_none() => {
                     progress.place = self.cluster.queue.join(progress.tried.is_empty());
                     if progress.place.is_none() {
-                        return Err(self.line_is_full());
+                        return Err(self.line_is_full(progress));
                     }
                     // Looked at again, now that whoever makes room sees the call.
                     called = false;
@@ -73,9 +74,12 @@ impl Route {
             called = tokio::select! {
                 _ = published.changed() => true,
                 () = room(progress.place.as_ref()) => true,
-                () = tokio::time::sleep_until(until.min(deadline)) => false,
-                () = self.cluster.over() => {
-                    return Err(self.nobody(progress, "the client or its runtime was shut down"));
+                lives = self.sleeps_until(until.min(deadline)) => {
+                    if !lives {
+                        let why = "the client or its runtime was shut down";
+                        return Err(self.nobody(progress, why));
+                    }
+                    false
                 }
             };
         }
@@ -109,14 +113,34 @@ impl Route {
     }
 
     /// So many calls wait already that another one would hardly have its turn.
-    fn line_is_full(&self) -> RpcError {
-        let limit = self.cluster.queue.limit();
+    fn line_is_full(&self, progress: &Progress) -> RpcError {
+        let service = &self.cluster.service;
+        let waits = match self.cluster.queue.limit() {
+            0 => format!("no call of {service} may wait for room"),
+            1 => format!("1 call of {service} waits for room already"),
+            limit => format!("{limit} calls of {service} wait for room already"),
+        };
         let text = format!(
-            "{limit} calls of {} wait for room already, and {FULL}; slow down, start more \
-             providers, or raise the client's `max_waiting`",
+            "{waits}, and {FULL}; slow down, start more providers, or raise the client's \
+             `max_waiting`"
+        );
+        let earlier = progress.last.as_ref().map(|(_, error)| error.outcome());
+        let outcome = verdict::overall(earlier, Outcome::NotSent);
+        RpcError::resource_exhausted(text).with_outcome(outcome)
+    }
+
+    /// A connection was found when the time of the call had passed: a caller that is polled late.
+    fn too_late(&self, progress: &mut Progress) -> RpcError {
+        if let Some((_, error)) = &progress.last {
+            let error = error.clone();
+            progress.in_time();
+            return error;
+        }
+        let text = format!(
+            "the call's time had passed when a provider of {} was found",
             self.cluster.service
         );
-        RpcError::resource_exhausted(text).with_outcome(Outcome::NotSent)
+        RpcError::deadline_exceeded(text).with_outcome(Outcome::NotSent)
     }
 
     /// No endpoint takes the call: the last attempt's error if there was one, else what is known.

@@ -11,6 +11,9 @@ use rpc_core::{Balance, RpcError, Trail, wire::Reason};
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// Why a call is not tried again that could be.
+pub(super) const NO_TIME: &str = "not enough time is left";
+
 /// What a call has been through so far.
 pub(super) struct Progress {
     pub(super) start: Instant,
@@ -56,6 +59,16 @@ impl Progress {
         self.tried.push(Tried::new(connection, verdict::only_connection(ended)));
         self.last = Some((Arc::clone(connection), error.clone()));
         error
+    }
+
+    /// Whether there is time for another attempt that begins now. The caller may have been polled
+    /// long after what it waited for.
+    pub(super) fn in_time(&mut self) -> bool {
+        let in_time = self.now < self.deadline;
+        if !in_time {
+            self.trail.ended_because(NO_TIME);
+        }
+        in_time
     }
 
     /// What the next attempt needs.

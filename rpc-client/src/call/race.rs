@@ -2,25 +2,23 @@
 //! beside one that takes longer than usual (a hedged request). The first answer wins, and the
 //! others are cancelled. Only for idempotent methods.
 
-use super::{Attempt, Metadata, Observer, Progress, Route, ended, waker};
+mod racer;
+
+use super::{Attempt, Metadata, Observer, Progress, Route, request, waker};
 use crate::{
     clock::Time,
     cluster::{Pick, Tried, Wish},
-    connection::{Connection, Ending, Request, Sending, Waiter},
-    verdict::{self, Ended, Verdict},
+    connection::{Connection, Waiter},
+    standing::Cause,
+    verdict::{self, Ended},
 };
-use rpc_core::{
-    BoxFuture, Call, Outcome, RpcError, TraceId, codec::Codec, service::MethodMeta, transport::Body,
-};
+use racer::{Over, Racer, next};
+use rpc_core::{Call, transport::Body};
 use std::{
     future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, atomic::Ordering},
+    task::Waker,
 };
-use tokio::sync::watch;
 
 /// Why another attempt is to run beside those that do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,161 +31,122 @@ enum Wanted {
     Overdue,
 }
 
-/// An attempt beside the first.
-struct Racer<'a> {
-    connection: Arc<Connection>,
-    /// Its provider has fallen silent.
-    silent: Arc<AtomicBool>,
-    hedge: bool,
-    began: Time,
-    future: BoxFuture<'a, Option<(Attempt, Time)>>,
-}
-
-/// What a racer's request says, without its arguments.
-struct Ask<'a> {
-    service: u64,
-    method: &'static MethodMeta,
-    codec: Codec,
-    trace: Option<TraceId>,
-    metadata: &'a [u8],
-    deadline: Time,
-    now: Time,
-}
-
-/// What one of the attempts has come to.
-enum Event {
-    /// One more is silent.
-    Silent,
-    Ended {
-        attempt: Attempt,
-        at: Time,
-        by: Option<Arc<Connection>>,
-        began: Time,
-        hedge: bool,
-    },
-    /// Its connection admitted nothing.
-    Nothing,
-}
-
 impl Route {
     /// Goes on with an attempt that is late or whose provider is silent, and with others beside
     /// it when they can be had and paid for. Returns the answer that came first, or the last of the
-    /// failures, when all have failed; the earlier ones are noted.
-    pub(super) async fn race(
-        &self,
+    /// failures, when all have failed, and when; the earlier ones are noted.
+    pub(super) async fn race<'a>(
+        &'a self,
         call: &mut Call<'_>,
-        (first, waiter): (&Arc<Connection>, &mut Waiter<'_>),
+        (first, waiter, observer): (&'a Arc<Connection>, &'a mut Waiter<'_>, Observer<'a>),
         progress: &mut Progress,
-        metadata: &Metadata,
-        cue: Ending,
-    ) -> Attempt {
+        metadata: &'a Metadata,
+        silent: bool,
+    ) -> (Attempt, Time) {
         let began = progress.now;
         // When the call has waited for too long; never for methods that are not hedged.
         let mut overdue = self.pace_of(call).and_then(|_| began.half_way_to(progress.deadline));
-        let mut silent = matches!(cue, Ending::Silent);
         let mut wanted = Some(match overdue {
             _ if silent => Wanted::Rescue,
             Some(at) if at <= Time::now() => Wanted::Overdue,
             _ => Wanted::Hedge,
         });
-        let mut over = false;
-        let mut racers: Vec<Racer<'_>> = Vec::new();
+        // Never empty: the last one that ends decides.
+        let mut racers = vec![Racer::of_first(first, waiter, observer, silent)];
         let mut published = self.cluster.published();
         loop {
             published.mark_unchanged();
             if let Some(want) = wanted {
                 progress.now = Time::now();
-                if let Some(racer) = self.enter(call, first, &racers, progress, metadata, want) {
-                    racers.push(racer);
+                let waker = waker().await;
+                let racer = self.enter(call, &racers, progress, metadata, want, &waker);
+                if racer.is_some() || want != Wanted::Rescue {
                     wanted = None;
-                } else if want == Wanted::Hedge {
+                }
+                match want {
                     // Another call may have more luck; this one waits for the answer it asked for.
-                    self.pace_of(call).inspect(|pace| pace.rest());
-                    wanted = None;
-                } else if want == Wanted::Overdue {
-                    wanted = None;
+                    Wanted::Hedge if racer.is_none() => {
+                        self.pace_of(call).inspect(|pace| pace.rest());
+                    }
+                    Wanted::Overdue => overdue = progress.now.half_way_to(progress.deadline),
+                    _ => {}
                 }
-                if want == Wanted::Overdue {
-                    overdue = progress.now.half_way_to(progress.deadline);
-                }
+                racers.extend(racer);
             }
             let waits = self.until(overdue.filter(|_| progress.retries > 0 && wanted.is_none()));
-            let event = tokio::select! {
+            let over = tokio::select! {
                 biased;
-                ending = first.wait(waiter), if !over => match ending {
-                    Ending::Silent => {
-                        silent = true;
-                        Event::Silent
-                    }
-                    Ending::Late => Event::Nothing,
-                    ending => {
-                        let attempt = ended(ending);
-                        let at = attempt.at.unwrap_or_else(Time::now);
-                        Event::Ended { attempt, at, by: None, began, hedge: false }
-                    }
-                },
-                event = poll_fn(|cx| poll(&mut racers, cx)) => event,
-                Ok(()) = published.changed(), if wanted.is_some() => Event::Nothing,
+                over = poll_fn(|cx| next(&mut racers, cx)) => over,
+                Ok(()) = published.changed(), if wanted.is_some() => None,
                 () = waits => {
                     wanted = Some(Wanted::Overdue);
-                    Event::Nothing
+                    None
                 }
             };
-            if let Event::Ended { mut attempt, at, by, began, hedge } = event {
-                over |= by.is_none();
-                let others = racers.len() + usize::from(!over);
-                if others == 0 || is_final(&attempt) {
-                    if hedge && attempt.result.is_ok() {
-                        self.shared.dialer.counters.hedges_won.fetch_add(1, Ordering::Relaxed);
+            if let Some(Over { racer, mut attempt, at }) = over {
+                progress.now = racer.began;
+                if racers.is_empty() || verdict::settles(attempt.ended, attempt.at_fault) {
+                    if attempt.result.is_ok() {
+                        self.won(&racer, &racers, progress.deadline);
                     }
-                    progress.now = began;
-                    attempt.by = by;
-                    return attempt;
+                    attempt.by =
+                        (!Arc::ptr_eq(&racer.connection, first)).then_some(racer.connection);
+                    return (attempt, at);
                 }
-                attempt.report(by.as_ref().unwrap_or(first));
+                attempt.report(&racer.connection);
                 if let Err(error) = attempt.result {
-                    if by.is_none()
-                        && let Some(lesson) =
-                            verdict::lesson(attempt.ended, Some(error.code()), attempt.at_fault)
-                    {
-                        first.standing.gauge.learn(lesson, began, at);
-                    }
-                    progress.now = began;
-                    progress.failed(by.as_ref().unwrap_or(first), attempt.ended, error, at);
+                    progress.failed(&racer.connection, attempt.ended, error, at);
                 }
             }
-            let quiet = |racer: &Racer<'_>| racer.silent.load(Ordering::Relaxed);
-            if wanted.is_none() && (over || silent) && racers.iter().all(quiet) {
+            if wanted.is_none() && racers.iter().all(Racer::is_silent) {
                 wanted = Some(Wanted::Rescue);
             }
         }
     }
 
+    /// One has an answer, the others have lost.
+    fn won(&self, winner: &Racer<'_>, losers: &[Racer<'_>], deadline: Time) {
+        if winner.hedge {
+            self.shared.dialer.counters.hedges_won.fetch_add(1, Ordering::Relaxed);
+        }
+        // A provider that answers pings alone would never be found out otherwise. Silence speaks
+        // for itself.
+        for loser in losers.iter().filter(|loser| !loser.is_silent()) {
+            if loser.began.half_way_to(deadline).is_some_and(|half| half <= winner.began) {
+                let what = "no answer in half of the time of a call that another provider answered";
+                loser.connection.standing.failed(Cause::Calls, what);
+            }
+        }
+    }
+
     /// Begins another attempt, at an endpoint that the call has not been at, if there is one that
-    /// takes it, and if it can be paid for.
+    /// takes it, and if it can be paid for. `waker` is that of the poll which goes on.
     fn enter<'a>(
         &'a self,
         call: &mut Call<'_>,
-        first: &Arc<Connection>,
         racers: &[Racer<'_>],
         progress: &mut Progress,
         metadata: &'a Metadata,
         want: Wanted,
+        waker: &Waker,
     ) -> Option<Racer<'a>> {
         if progress.retries == 0 {
             return None;
         }
         let mut tried = progress.tried.clone();
-        tried.push(Tried::new(first, false));
         tried.extend(racers.iter().map(|racer| Tried::new(&racer.connection, false)));
         let wish = Wish { tried: &tried, ..progress.wish() };
-        // One that is trusted: whether another has recovered is for calls to find out that need it.
-        let Pick::Found(connection) = self.cluster.look(&wish) else {
-            return None;
+        let place = loop {
+            // One that is trusted: whether another has recovered is for calls to find out that
+            // need it.
+            let Pick::Found(connection) = self.cluster.look(&wish) else { return None };
+            // One that admits nothing any more is not found again.
+            if let Ok(place) = connection.reserve(progress.deadline, waker.clone()) {
+                break place;
+            }
         };
         let mut body = Body::to_encode();
         call.args.encode(call.service.codec, body.buffer()).ok()?;
-        let hedge = want == Wanted::Hedge;
         let paid = match want {
             Wanted::Hedge => self.pay_hedge(progress),
             Wanted::Rescue => self.pay_retry(Ended::Unknown, progress),
@@ -198,30 +157,17 @@ impl Route {
             return None;
         }
         progress.attempts += 1;
-        let silent = Arc::new(AtomicBool::new(false));
-        let ask = Ask {
-            service: call.service.id,
-            method: call.method,
-            codec: call.service.codec,
-            trace: call.options.settings().trace.or_else(|| call.context.trace_id()),
-            metadata: &metadata.0,
-            deadline: progress.deadline,
-            now: progress.now,
-        };
-        let (flag, published) = (Arc::clone(&silent), self.cluster.published());
-        let future = Box::pin(run(Arc::clone(&connection), ask, body, flag, published));
-        Some(Racer { connection, silent, hedge, began: progress.now, future })
+        let request = request(call, progress, metadata);
+        Some(Racer::at(place, request, body, want == Wanted::Hedge))
     }
 
     /// Waits until then; for ever without a time.
     pub(super) async fn until(&self, at: Option<Time>) {
         let Some(at) = at else { return std::future::pending().await };
-        let sleep = {
-            // The caller may be polled outside of every runtime.
-            let _runtime = self.shared.runtime.enter();
-            tokio::time::sleep_until(at.instant())
-        };
-        sleep.await;
+        if !self.sleeps_until(at.instant()).await {
+            // Who waits for an answer is told of it.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Pays for a hedge, and counts it.
@@ -235,79 +181,4 @@ impl Route {
         counters.hedges.fetch_add(1, Ordering::Relaxed);
         true
     }
-}
-
-/// Whether an attempt decides the call while others go on. What has not run, or may be tried again,
-/// does not: an attempt beside another must not make a call fail that would succeed without it.
-fn is_final(attempt: &Attempt) -> bool {
-    let may_have_run = |e: &RpcError| !matches!(e.outcome(), Outcome::NotSent | Outcome::Refused);
-    let stops = verdict::decide(attempt.ended, true) == Verdict::Stop;
-    attempt.result.as_ref().err().is_none_or(|error| stops && may_have_run(error))
-}
-
-/// One attempt, whatever its provider takes for it; `None` when its connection admits nothing.
-async fn run(
-    connection: Arc<Connection>,
-    ask: Ask<'_>,
-    body: Body,
-    silent: Arc<AtomicBool>,
-    published: watch::Receiver<u64>,
-) -> Option<(Attempt, Time)> {
-    let waker = waker().await;
-    let mut waiter = connection.admit(ask.deadline, Time::NEVER, true, waker).ok()?;
-    let observer = Observer { gauge: &connection.standing.gauge, since: ask.now };
-    let Ask { service, method, codec, trace, metadata, deadline, now } = ask;
-    let request = Request { service, method, codec, trace, metadata, retry: true, now, deadline };
-    let ending = match connection.send(&mut waiter, &request, &body) {
-        Sending::Done => None,
-        Sending::Leads => {
-            connection.lead(&mut waiter).await;
-            None
-        }
-        Sending::Waits => {
-            // Another may do better, and the first attempt goes on.
-            let falls_silent = || falls_silent(&connection, published.clone());
-            connection.send_slowly(&mut waiter, &request, &body, falls_silent).await
-        }
-        Sending::Ended(ending) => Some(ending),
-    };
-    drop(body);
-    let mut ending = match ending {
-        Some(ending) => ending,
-        None => connection.wait(&mut waiter).await,
-    };
-    while matches!(ending, Ending::Silent | Ending::Late) {
-        silent.store(true, Ordering::Relaxed);
-        ending = connection.wait(&mut waiter).await;
-    }
-    observer.saw(Some(ended(ending)))
-}
-
-/// Ends when the provider of a connection falls silent: a new list of endpoints follows that.
-async fn falls_silent(connection: &Connection, mut published: watch::Receiver<u64>) {
-    loop {
-        published.mark_unchanged();
-        if connection.is_silent() {
-            return;
-        }
-        if published.changed().await.is_err() {
-            return std::future::pending().await;
-        }
-    }
-}
-
-/// The next thing that happens to one of them.
-fn poll(racers: &mut Vec<Racer<'_>>, cx: &mut Context<'_>) -> Poll<Event> {
-    let mut silent = false;
-    for index in 0..racers.len() {
-        let racer = &mut racers[index];
-        let was_silent = racer.silent.load(Ordering::Relaxed);
-        if let Poll::Ready(ended) = racer.future.as_mut().poll(cx) {
-            let Racer { connection, hedge, began, .. } = racers.swap_remove(index);
-            let Some((attempt, at)) = ended else { return Poll::Ready(Event::Nothing) };
-            return Poll::Ready(Event::Ended { attempt, at, by: Some(connection), began, hedge });
-        }
-        silent |= !was_silent && racer.silent.load(Ordering::Relaxed);
-    }
-    if silent { Poll::Ready(Event::Silent) } else { Poll::Pending }
 }

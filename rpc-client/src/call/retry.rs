@@ -1,6 +1,6 @@
 //! Whether a call that may be retried is, and when.
 
-use super::{Progress, Route, backoff};
+use super::{Progress, Route, backoff, progress::NO_TIME};
 use crate::{
     budget::After,
     clock::Time,
@@ -20,28 +20,26 @@ impl Route {
         let pause = backoff::pause(ended, progress.paid, fastrand::f64());
         let until = progress.now + pause;
         if until >= progress.deadline {
-            progress.trail.ended_because("not enough time is left");
+            progress.trail.ended_because(NO_TIME);
             return false;
         }
         if !self.pay_retry(ended, progress) {
             return false;
         }
         if !pause.is_zero() {
-            let sleep = {
-                // The caller may be polled outside of every runtime.
-                let _runtime = self.shared.runtime.enter();
-                tokio::time::sleep_until(until.instant())
-            };
-            sleep.await;
-            progress.now = Time::of(Instant::now());
+            if !self.sleeps_until(until.instant()).await {
+                progress.trail.ended_because("the client or its runtime was shut down");
+                return false;
+            }
+            progress.now = Time::now();
         }
-        true
+        progress.in_time()
     }
 
     /// Pays for a further attempt, and counts it.
     pub(super) fn pay_retry(&self, ended: Ended, progress: &mut Progress) -> bool {
         let after = match ended {
-            Ended::Unknown => After::Loss { in_flight: self.shared.in_flight() },
+            Ended::Unknown => After::Loss,
             _ => After::Answer,
         };
         let counters = &self.shared.dialer.counters;
@@ -50,6 +48,8 @@ impl Route {
             progress.trail.ended_because("the retry budget of the service is spent");
             return false;
         }
+        // What was refused before, for a second attempt beside a slow one, is paid for now.
+        progress.trail.goes_on();
         progress.retries -= 1;
         progress.paid += 1;
         counters.retries.fetch_add(1, Ordering::Relaxed);

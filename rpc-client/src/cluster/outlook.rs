@@ -1,11 +1,11 @@
 //! Whether a call that finds no endpoint should wait for one, and what to say when it should not.
 
-use crate::endpoint::{Listing, Look, Reach};
+use crate::endpoint::{Listing, Look, Reach, span};
 use rpc_core::{
     defaults,
     discovery::{Source, View},
 };
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 use tokio::time::Instant;
 
 /// What is known of a service beside the endpoints that take calls.
@@ -117,7 +117,7 @@ impl Outlook {
                     "{place} could not be read for {:.1} s: {why}; a snapshot that was taken {} \
                      before lists {}",
                     ago(*since),
-                    rough(old),
+                    span(old),
                     instances(self.listed)
                 )
             }
@@ -145,16 +145,6 @@ fn instances(count: usize) -> String {
     if count == 1 { "1 instance".to_owned() } else { format!("{count} instances") }
 }
 
-/// A time of any length, as people say it.
-fn rough(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} days", seconds / 86_400),
-    }
-}
-
 /// Until when a call that finds no endpoint should wait for one; `None`: not at all. Pure.
 ///
 /// It waits while the registry cannot be read, while a silent endpoint may come back, and for a
@@ -175,6 +165,7 @@ pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn at(source: Source, listed: usize, lost: Option<Instant>) -> Outlook {
         let now = Instant::now();
@@ -236,7 +227,5 @@ mod tests {
             "/rpc/x could not be read for 3.0 s: refused; a snapshot that was taken 5 min before \
              lists 2 instances"
         );
-        let said = [7, 300, 7_300, 200_000].map(|s| rough(Duration::from_secs(s)));
-        assert_eq!(said, ["7 s", "5 min", "2 h", "2 days"]);
     }
 }

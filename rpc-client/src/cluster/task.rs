@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     balance::Member,
-    clock::now_ms,
+    clock::{now_ms, sooner, until},
     endpoint::{Endpoint, EndpointState, Gone, Listing, Look, Reach, Removal, Trust, combine},
     pressure::Watchman,
     shared::Shared,
@@ -373,19 +373,5 @@ impl Seen {
             EndpointState::Serving | EndpointState::Probation | EndpointState::Disabled => false,
             _ => true,
         }
-    }
-}
-
-fn sooner(next: &mut Option<Instant>, at: Option<Instant>) {
-    *next = match (*next, at) {
-        (Some(next), Some(at)) => Some(next.min(at)),
-        (next, at) => next.or(at),
-    };
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

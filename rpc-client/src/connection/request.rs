@@ -78,16 +78,16 @@ impl Connection {
     pub(crate) async fn send_slowly<F: Future<Output = ()>>(
         &self,
         waiter: &mut Waiter<'_>,
-        request: &Request<'_>,
+        request: Request<'_>,
         body: &[u8],
         elsewhere: impl Fn() -> F,
     ) -> Option<Ending> {
         waiter.look_away();
         let mut told = None;
         let sent = if body.len() > defaults::SMALL_BODY as usize {
-            self.send_large(waiter, request, body, elsewhere, &mut told).await
+            self.send_large(waiter, &request, body, elsewhere, &mut told).await
         } else {
-            self.send_small(waiter, request, body, elsewhere(), &mut told).await
+            self.send_small(waiter, &request, body, elsewhere(), &mut told).await
         };
         match sent {
             Ok(()) if self.is_silent() => told.map(|_| Ending::Silent),

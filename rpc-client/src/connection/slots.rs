@@ -7,7 +7,7 @@
 
 mod waiter;
 
-pub(crate) use waiter::Waiter;
+pub(crate) use waiter::{Reserved, Waiter};
 
 use super::Connection;
 use crate::clock::Time;

@@ -1,8 +1,8 @@
 //! Tells a silent provider from one that is merely slow.
 //!
 //! Any byte is life. With calls outstanding, a second without a byte asks for a pong, and a second
-//! without that makes the provider silent until its next byte. An idle connection is pinged too,
-//! so that a vanished peer is found before a call is.
+//! without that makes the provider silent until its next byte. A call whose time has passed asks at
+//! once. An idle connection is pinged too, so that a vanished peer is found before a call is.
 
 use crate::clock::Time;
 use rpc_core::defaults;
@@ -10,6 +10,10 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
+
+/// Who was heard a shorter time ago lives, whatever becomes of single calls.
+const LATELY: Duration = Duration::from_millis(100);
+
 /// When a connection was heard last, and what follows from that. Times are in ns.
 #[derive(Debug)]
 pub(super) struct Vigil {
@@ -68,6 +72,14 @@ impl Vigil {
         self.suspected.store(true, Ordering::Relaxed);
         let relaxed = Ordering::Relaxed;
         self.pinged.compare_exchange(0, now.nanos().max(1), relaxed, relaxed).is_ok()
+    }
+
+    /// A call has waited in vain: whether the provider is to be pinged now. Calls with little time
+    /// come and go faster than [`look`](Self::look) takes note of a silence.
+    pub(super) fn ask(&self, now: Time) -> bool {
+        let relaxed = Ordering::Relaxed;
+        now.since(self.heard_at()) >= LATELY
+            && self.pinged.compare_exchange(0, now.nanos().max(1), relaxed, relaxed).is_ok()
     }
 
     /// Whether a ping after a suspicion is unanswered.
@@ -158,6 +170,17 @@ mod tests {
         assert!(vigil.heard(ms(2_050)) && !vigil.is_suspected());
         assert!(vigil.suspect(ms(3_000)));
         assert_eq!(vigil.look(ms(4_000), false), Look::Silent, "without any call, too");
+    }
+
+    #[test]
+    fn a_call_that_waited_in_vain_asks_once_unless_the_provider_was_heard_lately() {
+        let vigil = Vigil::new();
+        vigil.heard(ms(1_000));
+        assert!(!vigil.ask(ms(1_099)));
+        assert!(vigil.ask(ms(1_300)));
+        assert!(!vigil.ask(ms(1_400)) && !vigil.is_suspected());
+        assert_eq!(vigil.look(ms(2_200), false), Look::Fine);
+        assert_eq!(vigil.look(ms(2_300), false), Look::Silent);
     }
 
     #[test]

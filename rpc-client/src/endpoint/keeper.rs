@@ -2,6 +2,7 @@
 
 use super::{Endpoint, Known, backoff::Backoff};
 use crate::{
+    clock::{sooner, until},
     connection::{Connection, DialError},
     shared::Shared,
     standing::{Cause, OnChange, Phase, Standing},
@@ -133,7 +134,7 @@ impl Keeper {
         let what = if broken > 0 { Arc::clone(&known.failure) } else { Arc::from(SILENT) };
         shrink(&mut known, now);
         if let Some(pause) = known.pool.next() {
-            sooner(&mut next, now + pause);
+            sooner(&mut next, Some(now + pause));
         }
         let dial = self.wants_to_dial(&mut known, now, &mut next);
         let changed = known.connections.len() != before;
@@ -177,7 +178,7 @@ impl Keeper {
                 continue;
             }
             if mute {
-                sooner(next, if now < late { late } else { now + LATE });
+                sooner(next, Some(if now < late { late } else { now + LATE }));
             }
             known.connections.push(connection);
         }
@@ -263,7 +264,7 @@ impl Keeper {
             return false;
         }
         if now < self.dial_at {
-            sooner(next, self.dial_at);
+            sooner(next, Some(self.dial_at));
             known.redial = Some(self.dial_at);
             return false;
         }
@@ -305,17 +306,6 @@ fn shrink(known: &mut Known, now: Instant) {
     known.pool.weigh(open.iter().map(|c| c.carries()), now);
     open.sort_by_key(|c| std::cmp::Reverse(c.in_flight()));
     open.iter().skip(known.pool.wanted()).for_each(|c| c.retire());
-}
-
-fn sooner(next: &mut Option<Instant>, at: Instant) {
-    *next = Some(next.map_or(at, |next| next.min(at)));
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn under_way(dialling: &mut Option<BoxFuture<'static, Dialled>>) -> Dialled {

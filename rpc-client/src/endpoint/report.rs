@@ -1,7 +1,7 @@
 //! What a person is told about an endpoint.
 
 use super::{Endpoint, EndpointState, Listed, Reach, Removal, why};
-use crate::clock::now_ms;
+use crate::clock::{now_ms, seconds};
 use rpc_core::{defaults, discovery::Instance, transport::lock};
 use serde::{Serialize, Serializer};
 use std::{fmt, net::SocketAddr, time::Duration};
@@ -24,7 +24,8 @@ pub struct EndpointReport {
     pub eligible: bool,
     /// The id that the registry lists, 16 hex digits, if it lists one.
     pub instance: Option<String>,
-    /// Its weight in the registry; it counts under weighted strategies.
+    /// Its weight: what an operator gives it, or else what it was registered with. Most strategies
+    /// give it that share of the calls; 0 keeps calls away under every one, while others take them.
     pub weight: u32,
     /// Connections that are open, in whatever condition.
     pub connections: usize,
@@ -55,7 +56,13 @@ pub(crate) struct Gone {
 
 impl EndpointReport {
     /// An instance that is listed and not dialled.
-    pub(crate) fn idle(instance: &Instance, disabled: bool, why: &str) -> Self {
+    /// `weight` is what an operator gives it.
+    pub(crate) fn idle(
+        instance: &Instance,
+        weight: Option<u32>,
+        disabled: bool,
+        why: &str,
+    ) -> Self {
         let (state, why) = if disabled {
             (EndpointState::Disabled, why::disabled(0))
         } else {
@@ -63,7 +70,7 @@ impl EndpointReport {
         };
         Self {
             instance: instance.id.map(|id| id.to_string()),
-            weight: instance.weight,
+            weight: weight.unwrap_or(instance.weight),
             ..Self::bare(instance.addr, state, why)
         }
     }
@@ -154,12 +161,10 @@ pub(crate) fn span(time: Duration) -> String {
         0 => format!("{} ms", time.as_millis()),
         1..=9 => format!("{:.1} s", time.as_secs_f64()),
         seconds @ 10..=119 => format!("{seconds} s"),
-        seconds => format!("{} min", seconds / 60),
+        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
     }
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }
 
 #[expect(clippy::ref_option, reason = "serde asks for it")]
@@ -209,7 +214,8 @@ mod tests {
 
     #[test]
     fn times_read_as_people_say_them() {
-        let said = [12, 1_500, 12_345, 119_000, 600_000].map(|ms| span(Duration::from_millis(ms)));
-        assert_eq!(said, ["12 ms", "1.5 s", "12 s", "119 s", "10 min"]);
+        let said = [12, 1_500, 12_345, 119_000, 600_000, 7_300_000, 200_000_000];
+        let said = said.map(|ms| span(Duration::from_millis(ms)));
+        assert_eq!(said, ["12 ms", "1.5 s", "12 s", "119 s", "10 min", "2 h", "2 days"]);
     }
 }

@@ -18,16 +18,61 @@ fn the_first_is_called_first_and_who_leaves_calls_the_next() {
     let [a, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
     assert!(a.is_next() && !b.is_next() && queue.is_busy());
     queue.freed();
-    queue.freed();
     assert!(!is_called(&b) && is_called(&a));
+    a.looks();
     drop(a);
-    assert!(is_called(&b), "the second place is not lost");
+    assert!(is_called(&b), "there may be more than it needed");
+    b.looks();
     b.pass_on();
     assert!(!is_called(&b) && is_called(&c));
     drop((b, c));
     assert!(!queue.is_busy());
     let Waiting { now, since, refused, .. } = queue.look();
     assert_eq!((now, since, refused), (0, None, 0));
+}
+
+/// What the timekeeper does after so many ms.
+fn relieve(queue: &Queue, ms: u64) {
+    queue.relieve(Time::from_nanos(ms * 1_000_000));
+}
+
+#[test]
+fn who_was_called_and_does_not_look_holds_up_nobody() {
+    let queue = queue(4);
+    let [aside, b, c] = [(); 3].map(|()| queue.join(true).unwrap());
+    queue.freed();
+    queue.freed();
+    assert!(is_called(&aside) && is_called(&b), "each is offered room of its own");
+    assert!(!c.is_next(), "it is theirs");
+    b.looks();
+    relieve(&queue, 1_000);
+    assert!(is_called(&b) && !is_called(&c), "who looks keeps its turn");
+    b.looks();
+    drop(b);
+    assert!(is_called(&c));
+    c.looks();
+    assert!(c.is_next() && queue.look().now == 2, "only one is there that was passed over");
+    aside.looks();
+    assert!(!c.is_next(), "until it looks");
+    queue.freed();
+    assert!(is_called(&aside) && !is_called(&c));
+}
+
+#[test]
+fn those_behind_who_does_not_look_are_called_in_time_without_more_room() {
+    let queue = queue(9);
+    let places = [(); 8].map(|()| queue.join(true).unwrap());
+    queue.freed();
+    let called = |ms| {
+        relieve(&queue, ms);
+        places.iter().filter(|place| is_called(place)).count()
+    };
+    assert_eq!(called(1_000), 2, "and as many as were called");
+    assert_eq!(called(1_050), 0, "not for every connection");
+    assert_eq!([called(1_100), called(1_200), called(1_300)], [2, 4, 0]);
+    let new = queue.join(true).unwrap();
+    relieve(&queue, 1_400);
+    assert!(new.is_next() && is_called(&new));
 }
 
 #[test]
@@ -45,7 +90,7 @@ fn the_line_is_bounded_and_says_how_many_it_refused() {
 async fn the_first_refusal_after_an_alert_is_told_and_none_is_missed() {
     let changed = Arc::new(Notify::new());
     let told = || async {
-        let brief = std::time::Duration::from_millis(1);
+        let brief = Duration::from_millis(1);
         tokio::time::timeout(brief, changed.notified()).await.is_ok()
     };
     let queue = Queue::new(0, Arc::clone(&changed));

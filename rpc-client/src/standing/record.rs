@@ -13,6 +13,8 @@ const PARTS: usize = 10;
 const LEAST_RESULTS: u32 = 5;
 /// A call that cannot be made again elsewhere probes only when no other has come for this long.
 const PROBE_PATIENCE: u64 = 1_000;
+/// A call that probes and says nothing for this long, or never will, keeps no other from it.
+const PROBE_LONGEST: u64 = 5_000;
 
 /// What a fault is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,14 +163,16 @@ impl Record {
     }
 
     /// What time does: an ejection ends, faults are forgotten, a probe that was given up is
-    /// given again. `idle` says that no call is running.
+    /// given again, as is one of which nothing is heard. `idle` says that no call is running.
     pub(crate) fn pass(&mut self, now: u64, successes: u32, idle: bool) {
         match &mut self.phase {
             Phase::Trusted => self.count(now, successes),
             Phase::Ejected { why, until, .. } if now >= *until => {
                 self.phase = Phase::Probing { why: *why, since: now, out: None, good: 0 };
             }
-            Phase::Probing { out, .. } if idle => *out = None,
+            Phase::Probing { out: out @ Some(_), .. } => {
+                out.take_if(|since| idle || now.saturating_sub(*since) >= PROBE_LONGEST);
+            }
             _ => {}
         }
         let forgotten = now.saturating_sub(self.last_fault) >= ms(defaults::FAULT_WINDOW);

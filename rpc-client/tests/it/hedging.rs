@@ -4,7 +4,7 @@ use crate::script::{BOUND, Frame, Peer, Provider, Raw, RawClient};
 use rpc_client::{Balance, Client};
 use rpc_core::{
     Outcome, RpcError,
-    wire::{Kind, Reason, flag},
+    wire::{BASE_LIMITS, Kind, Limits, Reason, flag, put_credit},
 };
 use std::time::Duration;
 use tokio::{task::JoinHandle, time::timeout};
@@ -19,12 +19,20 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    /// With providers that say this of themselves.
+    async fn with(limits: Limits) -> Self {
         let providers = [Provider::bind().await, Provider::bind().await];
         let url = format!("static://{},{}", providers[0].addr, providers[1].addr);
         let client = Client::builder().registry(url).balance(Balance::RoundRobin);
         let client = client.build().await.unwrap();
         let _proxy: RawClient = client.get();
-        let peers = [providers[0].greet().await, providers[1].greet().await];
+        let mut peers = [providers[0].accept().await, providers[1].accept().await];
+        for peer in &mut peers {
+            peer.greet(limits).await;
+        }
         let mut scene = Self { client, peers, calls: 0, _providers: providers };
         for _ in 0..100 {
             let mut call = scene.call();
@@ -128,6 +136,51 @@ async fn a_hedge_that_is_refused_leaves_the_first_attempt_going_on() {
     pause().await;
     scene.peers[first].reply(id, &"first").await;
     assert_eq!(end(call).await.as_deref(), Ok("first"));
+}
+
+#[tokio::test]
+async fn a_hedge_that_fails_does_not_fail_a_call_that_would_succeed_without_it() {
+    let mut scene = Scene::new().await;
+    let (call, first, id, hedge) = scene.late().await;
+    scene.peers[1 - first].refuse(hedge, Reason::Panicked).await;
+    pause().await;
+    scene.peers[first].reply(id, &"first").await;
+    assert_eq!(end(call).await.as_deref(), Ok("first"));
+
+    // Nor does the first fail one whose hedge succeeds.
+    let (call, first, id, hedge) = scene.late().await;
+    scene.peers[first].refuse(id, Reason::BadAnswer).await;
+    pause().await;
+    scene.peers[1 - first].reply(hedge, &"hedge").await;
+    assert_eq!(end(call).await.as_deref(), Ok("hedge"));
+}
+
+#[tokio::test]
+async fn a_large_call_that_became_late_while_it_was_sent_is_hedged_once_it_has_left() {
+    let mut scene = Scene::with(Limits { max_message: 1 << 20, ..BASE_LIMITS }).await;
+    let proxy: RawClient = scene.client.get();
+    let call = tokio::spawn(async move { proxy.get("x".repeat(100_000)).await });
+    let large = async |peer: &mut Peer| loop {
+        let frame = peer.frame().await;
+        if frame.header.kind == Kind::Request && frame.header.flags & flag::CHUNKED != 0 {
+            return frame;
+        }
+    };
+    let [one, two] = &mut scene.peers;
+    let (slow, other, id) = tokio::select! {
+        frame = large(one) => (one, two, frame.id()),
+        frame = large(two) => (two, one, frame.id()),
+    };
+    // Credit for the rest comes late, and the answer never.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut credit = Vec::new();
+    put_credit(&mut credit, id, 64 * 1024);
+    put_credit(&mut credit, 0, 64 * 1024);
+    slow.send(&credit).await;
+    let hedge = large(other).await;
+    assert_ne!(hedge.header.flags & flag::RETRY, 0);
+    other.reply(hedge.id(), &"hedge").await;
+    assert_eq!(end(call).await.as_deref(), Ok("hedge"));
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@
 #![allow(unreachable_pub, reason = "there is nobody to reach them")]
 
 mod balance;
+mod beside;
 mod endpoints;
 mod explain;
 mod hedging;
 mod large;
 mod moving;
 mod outbox;
+mod polled;
 mod pool;
 mod pressure;
 mod script;
+mod silence;
+mod whole;

@@ -1,14 +1,14 @@
 //! Calls whose first attempt fails, and what becomes of them.
 
 use crate::script::{BOUND, Provider, Raw, RawClient};
-use rpc_client::Client;
+use rpc_client::{Balance, Client};
 use rpc_core::{
-    CallOptions, Outcome,
+    CallOptions, Outcome, RpcCode,
     discovery::{Instance, MemoryRegistry},
-    wire::{Kind, Reason, flag},
+    wire::{BASE_LIMITS, Kind, Limits, Reason, flag},
 };
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idempotent_call_waits_for_the_only_provider_to_come_back() {
@@ -133,4 +133,33 @@ async fn a_call_leaves_a_silent_provider_when_another_comes_later() {
     peer.reply(again.id(), &"b").await;
     assert_eq!(call.await.unwrap().as_deref(), Ok("b"));
     drop(client);
+}
+
+#[tokio::test]
+async fn a_call_that_may_have_run_is_not_undone_by_a_line_without_a_place() {
+    let providers = [Provider::bind().await, Provider::bind().await];
+    let url = format!("static://{},{}", providers[0].addr, providers[1].addr);
+    let client = Client::builder().registry(url).balance(Balance::RoundRobin);
+    let client = client.max_waiting(0).connections(1..=1).hedging(0.0).build().await.unwrap();
+    let proxy: RawClient = client.get();
+    let mut wide = providers[0].greet().await;
+    let mut narrow = providers[1].accept().await;
+    narrow.greet(Limits { max_in_flight: BASE_LIMITS.max_in_flight, ..Limits::default() }).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..2 * BASE_LIMITS.max_in_flight {
+        let proxy = proxy.clone();
+        calls.spawn(async move { proxy.put("fill".into()).await });
+    }
+    for _ in 0..BASE_LIMITS.max_in_flight {
+        narrow.expect(Kind::Request).await;
+        wide.expect(Kind::Request).await;
+    }
+    let call = tokio::spawn(async move { proxy.get("mine".into()).await });
+    assert_eq!(wide.expect(Kind::Request).await.text(), "mine");
+    let [first, _second] = providers;
+    drop((first, wide));
+    let error = timeout(BOUND, call).await.unwrap().unwrap().unwrap_err();
+    assert_eq!((error.code(), error.outcome()), (RpcCode::ResourceExhausted, Outcome::Unknown));
+    assert!(error.message().contains("no call of test.Raw may wait for room"), "{error}");
 }

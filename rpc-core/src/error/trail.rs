@@ -46,6 +46,11 @@ impl Trail {
         self.ended_because = Some(why);
     }
 
+    /// A further attempt is made after all: takes back what [`ended_because`](Self::ended_because) said.
+    pub fn goes_on(&mut self) {
+        self.ended_because = None;
+    }
+
     /// All but the last attempt, whose story the error itself tells, and why there was no other.
     pub(super) fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(why) = self.ended_because {

@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use rpc_core::transport::{Sent, lock};
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,6 +20,13 @@ pub(crate) struct Waiter<'a> {
     watched: bool,
     /// The answer was taken, and with it the place given back.
     freed: bool,
+}
+
+/// A place in the table for a call that goes on elsewhere. Given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    connection: Arc<Connection>,
+    id: u64,
 }
 
 /// How much of a request was handed over.
@@ -87,6 +95,33 @@ impl<'a> Waiter<'a> {
                 !back
             }
         }
+    }
+}
+
+impl Reserved {
+    /// Of a call that `connection` has admitted.
+    pub(in super::super) fn new(connection: Arc<Connection>, waiter: Waiter<'_>) -> Self {
+        let id = std::mem::ManuallyDrop::new(waiter).id;
+        Self { connection, id }
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// The place, of which this is to be asked once.
+    pub(crate) fn waiter(&self) -> Waiter<'_> {
+        let mut waiter = Waiter::new(&self.connection, self.id);
+        // Who waits need not be who has asked for the place.
+        waiter.look_away();
+        waiter
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        // Nothing was sent if it is still taken; the waiter gives it back otherwise.
+        Slots::abandon(&self.connection, self.id);
     }
 }
 

@@ -113,6 +113,18 @@ fn a_probe_that_was_given_up_is_given_again() {
 }
 
 #[test]
+fn a_probe_of_which_nothing_is_heard_keeps_others_away_for_five_seconds_at_most() {
+    let mut record = ejected();
+    record.pass(3_000, 0, true);
+    assert!(record.try_probe(3_000, true));
+    // It was refused as overloaded, say, and other calls go on for an hour.
+    record.pass(7_999, 0, false);
+    assert!(!record.try_probe(7_999, true));
+    record.pass(8_000, 0, false);
+    assert!(record.try_probe(8_000, true));
+}
+
+#[test]
 fn a_ping_ends_trouble_of_connections_but_the_next_fault_is_one_too_many() {
     let mut record = Record::default();
     (0..5).for_each(|n| _ = record.failed(1_000 + n, 0, Cause::Connection));
