@@ -47,7 +47,7 @@ impl Query for &Endpoints {
 
     fn load(&self, index: usize) -> Load {
         let (active, gauge) = &*self.gauges[index];
-        gauge.load(active.load(Ordering::Relaxed))
+        gauge.load(active.load(Ordering::Relaxed), true)
     }
 
     fn fits(&mut self, index: usize) -> bool {

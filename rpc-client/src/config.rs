@@ -51,7 +51,7 @@ rpc_core::settings! {
         /// How long a call may take when neither it, nor its method, nor its contract says.
         pub timeout: Option<Duration>
             = Span(Duration::from_millis(1)..=DAY), defaults::CALL_TIMEOUT;
-        /// Further attempts of a call after its first, each at another endpoint.
+        /// Further attempts of a call after its first, at another endpoint where there is one.
         pub retries: Option<u32> = Count(0..=100_u32), defaults::RETRIES;
         /// Retries that each call to a service adds to what its retries may cost.
         pub retry_budget_share: Option<f64> = Share, defaults::RETRY_SHARE;

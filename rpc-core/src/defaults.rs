@@ -16,7 +16,7 @@ macro_rules! defaults {
 defaults! {
     /// Deadline of a call that names none.
     CALL_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Attempts after the first, each at another endpoint.
+    /// Attempts after the first, at another endpoint where there is one.
     RETRIES: u32 = 2;
     /// Retries that each call to a service adds to its budget.
     RETRY_SHARE: f64 = 0.2;

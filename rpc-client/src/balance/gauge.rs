@@ -5,12 +5,13 @@
 //! weight that depends on the time since the last. Two things are added, so that an endpoint which
 //! has recovered is found out in seconds and not in a multiple of the decay: the estimate never
 //! exceeds the slowest sample of the last 4 to 8 s, and one without a sample for 5 s is forgotten,
-//! so that a single call finds out anew. Time is an argument.
+//! so that a single call finds out anew: one that can be made again elsewhere, if what is forgotten
+//! is a failure. Time is an argument.
 
 use super::Load;
 use crate::clock::Time;
 use std::{
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -22,6 +23,8 @@ pub(super) const PENALTY: f64 = 5e9;
 const WINDOW: Duration = Duration::from_secs(4);
 /// An idle endpoint's estimate is forgotten after this time.
 const FORGOTTEN: Duration = Duration::from_secs(5);
+/// After this time also that it was one of failures.
+const FORGIVEN: Duration = Duration::from_secs(10);
 
 /// What is known of one endpoint. Updates that race lose one another's samples, never more.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub(crate) struct Gauge {
     slowest: AtomicU64,
     slowest_before: AtomicU64,
     window: AtomicU64,
+    /// What was forgotten last was a failure.
+    failed: AtomicBool,
     /// The load that the last reply has reported.
     reported: AtomicU8,
 }
@@ -96,8 +101,14 @@ impl Gauge {
                 self.estimate.store(ceiling, Ordering::Relaxed);
             }
         }
-        if !awaited && now.since(time(&self.at)) >= FORGOTTEN {
-            self.estimate.store(0, Ordering::Relaxed);
+        let idle = now.since(time(&self.at));
+        if !awaited && idle >= FORGOTTEN {
+            let last = f64::from_bits(self.estimate.swap(0, Ordering::Relaxed));
+            if last > 0.0 {
+                self.failed.store(last >= PENALTY, Ordering::Relaxed);
+            } else if idle >= FORGIVEN {
+                self.failed.store(false, Ordering::Relaxed);
+            }
         }
         // Who is avoided for its load sends no reply that would take it back.
         let reported = self.reported.load(Ordering::Relaxed);
@@ -109,13 +120,17 @@ impl Gauge {
         for known in [&self.estimate, &self.slowest, &self.slowest_before] {
             known.store(0, Ordering::Relaxed);
         }
+        self.failed.store(false, Ordering::Relaxed);
         self.reported.store(0, Ordering::Relaxed);
     }
 
-    /// What the strategies need, with the number of calls in flight.
-    pub(crate) fn load(&self, active: usize) -> Load {
+    /// What the strategies need, with the number of calls in flight. `again`: for a call that can be
+    /// made again elsewhere.
+    pub(crate) fn load(&self, active: usize, again: bool) -> Load {
         let reported = self.reported.load(Ordering::Relaxed);
-        Load { active, latency: self.nanos(), reported }
+        let known = self.nanos();
+        let doubted = known == 0.0 && !again && self.failed.load(Ordering::Relaxed);
+        Load { active, latency: if doubted { PENALTY } else { known }, reported }
     }
 
     /// The estimate in ns; 0 when nothing is known.
@@ -162,7 +177,7 @@ mod tests {
     }
 
     fn ms(gauge: &Gauge) -> f64 {
-        gauge.load(0).latency / 1e6
+        gauge.load(0, true).latency / 1e6
     }
 
     #[test]
@@ -221,13 +236,32 @@ mod tests {
     }
 
     #[test]
+    fn who_failed_is_tried_again_by_calls_first_that_can_be_made_again() {
+        let gauge = Gauge::default();
+        let costs = |again| gauge.load(0, again).latency;
+        learn(&gauge, Failed, MS, SECOND);
+        gauge.review(false, at(6 * SECOND));
+        assert!(costs(true) == 0.0 && costs(false) == PENALTY);
+        gauge.review(false, at(10 * SECOND));
+        assert!(costs(false) == PENALTY);
+        gauge.review(false, at(11 * SECOND));
+        assert!(costs(false) == 0.0, "there may be no such calls");
+        learn(&gauge, Failed, MS, 11 * SECOND);
+        gauge.review(false, at(16 * SECOND));
+        learn(&gauge, Answered, MS, 17 * SECOND);
+        assert!(costs(false) < 1.01e6, "it has recovered");
+        gauge.review(false, at(22 * SECOND));
+        assert!(costs(false) == 0.0);
+    }
+
+    #[test]
     fn a_reported_load_is_forgotten_unless_it_is_reported_again() {
         let gauge = Gauge::default();
         learn(&gauge, Lesson::Overloaded, MS, SECOND);
-        assert_eq!(gauge.load(0).reported, 255);
+        assert_eq!(gauge.load(0, true).reported, 255);
         for _ in 0..8 {
             gauge.review(false, at(0));
         }
-        assert_eq!(gauge.load(0).reported, 0);
+        assert_eq!(gauge.load(0, true).reported, 0);
     }
 }

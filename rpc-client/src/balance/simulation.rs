@@ -124,7 +124,7 @@ impl Query for Sight<'_> {
     }
     fn load(&self, index: usize) -> Load {
         let server = &self.servers[self.there[index]];
-        server.gauge.load(server.active)
+        server.gauge.load(server.active, true)
     }
     fn fits(&mut self, _: usize) -> bool {
         true

@@ -140,13 +140,13 @@ impl Candidate {
     pub(super) fn side(&self) -> Side {
         let Member { addr, weight, age } = self.member;
         let full = self.connections().all(|c| c.is_full());
-        Side { number: self.number(), addr, weight, age, load: self.load(), full }
+        Side { number: self.number(), addr, weight, age, load: self.load(true), full }
     }
 
-    /// How busy it is.
-    fn load(&self) -> Load {
+    /// How busy it is, for a call that can, or can't, be made again elsewhere.
+    fn load(&self, again: bool) -> Load {
         let more: usize = self.more.iter().map(|c| c.in_flight()).sum();
-        self.standing.gauge.load(self.first.in_flight() + more)
+        self.standing.gauge.load(self.first.in_flight() + more, again)
     }
 }
 
@@ -188,6 +188,8 @@ struct Choice<'a> {
     candidates: &'a [Candidate],
     turn: &'a AtomicUsize,
     tried: &'a [Tried],
+    /// The call can be made again elsewhere.
+    again: bool,
     /// The endpoint that fitted last, and its connection.
     fitted: Option<(usize, &'a Arc<Connection>)>,
     seen: Seen,
@@ -216,7 +218,7 @@ impl Query for Choice<'_> {
     }
 
     fn load(&self, index: usize) -> Load {
-        self.candidates[index].load()
+        self.candidates[index].load(self.again)
     }
 
     fn fits(&mut self, index: usize) -> bool {
@@ -256,7 +258,8 @@ impl Picks {
         }
         for line in [&self.ready, &self.greeting] {
             let candidates = &*line.candidates;
-            let mut choice = Choice { candidates, turn, tried: wish.tried, fitted: None, seen };
+            let Wish { tried, again, .. } = *wish;
+            let mut choice = Choice { candidates, turn, tried, again, fitted: None, seen };
             if let Some(index) = line.field.choose(wish.balance, wish.key, &mut choice) {
                 let connection = match choice.fitted {
                     Some((fitted, connection)) if fitted == index => Some(connection),

@@ -109,7 +109,7 @@ impl Endpoint {
         let known = lock(&self.known);
         let (state, since) = known.state;
         let in_flight = known.connections.iter().map(|c| c.in_flight()).sum();
-        let load = self.standing.gauge.load(in_flight);
+        let load = self.standing.gauge.load(in_flight, true);
         let last = self.standing.last_fault();
         EndpointReport {
             why: known.why(phase, last.as_deref(), in_flight, now),
