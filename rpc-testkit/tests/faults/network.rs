@@ -5,6 +5,7 @@ use crate::{
     scene::{DEADLINE, NONE, SOON, Scene, broken_under_load, load, until, until_reached},
 };
 use rpc_client::Client;
+use rpc_core::Balance;
 use rpc_testkit::proxy::ChaosProxy;
 use socket2::{Domain, Socket, Type};
 use std::{
@@ -41,11 +42,13 @@ async fn n1_with_a_single_provider_calls_wait_for_the_new_connection() {
 
 /// Resets the connections through `proxy` five times under load, each time accounted for.
 async fn resets(scene: &Scene, url: &str, proxy: &ChaosProxy, providers: usize) {
-    let client = Client::connect(url).await.unwrap();
+    // Each in its turn: others would spare who is reset.
+    let client = Client::builder().registry(url).balance(Balance::RoundRobin);
+    let client = client.build().await.unwrap();
     let mut failed = 0;
     for round in 0..5 {
         until_reached(&client, providers).await;
-        let load = load(&client, 20);
+        let load = load(&client, 100);
         load.more(100).await;
         proxy.reset_all();
         load.more(200).await;
@@ -55,7 +58,7 @@ async fn resets(scene: &Scene, url: &str, proxy: &ChaosProxy, providers: usize) 
         let dials = u64::try_from(providers).unwrap() + 1 + round;
         until("dialled once again", || client.stats().dials == dials).await;
     }
-    assert!(failed > 0, "calls of 20 ms were in flight at the resets");
+    assert!(failed > 0, "calls of 100 ms were in flight at the resets");
 }
 
 /// An address that answers no SYN: the queue of its listener is full. Kept by what it returns.
