@@ -1,8 +1,8 @@
 //! Calls that wait for room, because every connection of every endpoint of a service is full.
 //!
 //! First come, first served: a call keeps its place until it is admitted, and new calls go behind
-//! those that wait. The line is bounded. A call that was told of room and does not look for 0.1 s or so,
-//! because its owner has put it aside, is passed over by the others until it does.
+//! those that wait. The line is bounded. A call that was told of room and does not look for 0.1 s or
+//! so, because its owner has put it aside, is passed over by the others until it does.
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,10 @@ pub(super) fn count_write() {
     WRITES.fetch_add(1, Ordering::Relaxed);
 }
 
+pub(super) fn writes() -> u32 {
+    WRITES.load(Ordering::Relaxed)
+}
+
 /// Being behind all others for a while.
 #[derive(Debug, Clone, Copy)]
 struct Wait {
@@ -46,12 +50,12 @@ struct Wait {
 
 impl Wait {
     fn begin() -> Self {
-        Self { began: Instant::now(), writes: WRITES.load(Ordering::Relaxed) }
+        Self { began: Instant::now(), writes: writes() }
     }
 
     /// What it came to, when this many frames could be written together after it.
     fn end(self, frames: u64) -> Outcome {
-        let writes = WRITES.load(Ordering::Relaxed).wrapping_sub(self.writes);
+        let writes = writes().wrapping_sub(self.writes);
         Outcome::of(frames, self.began.elapsed(), writes)
     }
 }

@@ -42,6 +42,19 @@ async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
 }
 
 #[tokio::test]
+async fn every_write_is_counted() {
+    let (near, _far) = pair().await;
+    let outbox = Outbox::new();
+    let before = lead::writes();
+    assert!(outbox.append(|out| out.push(1)).unwrap().owner);
+    outbox.write_or_leave(&near);
+    let between = lead::writes();
+    assert_ne!(between, before);
+    let _ = outbox.send_slices(&near, &[IoSlice::new(&[2])], 1, false).unwrap();
+    assert_ne!(lead::writes(), between);
+}
+
+#[tokio::test]
 async fn slices_take_along_what_a_leader_has_gathered() {
     let (near, mut far) = pair().await;
     let outbox = Outbox::new();
