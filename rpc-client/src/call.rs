@@ -3,8 +3,8 @@
 //! Deadline, then a connection, then an attempt, then the verdict on how it ended: again at another
 //! endpoint, or back to the caller with what is known. `progress` is what the call has been through,
 //! `find` where it waits for a connection, `attempt` what one attempt came to, `retry` whether and
-//! when a call that may be retried is, `backoff` how long it waits before, `sleep` how a call waits for a time, `race` what runs
-//! beside an attempt.
+//! when a call that may be retried is, `backoff` how long it waits before, `sleep` how a call waits
+//! for a time, `race` what runs beside an attempt.
 
 mod attempt;
 mod backoff;
