@@ -4,7 +4,8 @@
 //! kept for each service of a client by itself: a service that fails spends what its own callers
 //! have earned, and neither the retries of its neighbours nor what their success has saved up.
 //!
-//! A call that succeeds adds one to two counters of its thread. Everything else is worked out when somebody asks.
+//! A call that succeeds adds one to two counters of its thread. Everything else is worked out when
+//! somebody asks.
 
 mod bucket;
 mod count;
@@ -23,8 +24,8 @@ const KEPT_SECONDS: f64 = 10.0;
 /// Hedges that are kept while nobody sends any: those of 200 calls.
 const HEDGES_KEPT: f64 = 10.0;
 
-/// The tokens are settled at every call of a thread whose number ends in so many zero bits, so that a burst
-/// after an idle hour is not taken for calls that came evenly during that hour.
+/// The tokens are settled at every call of a thread whose number ends in so many zero bits, so that
+/// a burst after an idle hour is not taken for calls that came evenly during that hour.
 const SETTLE_BITS: u32 = 10;
 
 /// The budget of one service.
@@ -119,8 +120,8 @@ impl Budget {
     /// Pays for a retry; `false`: there is no money left.
     ///
     /// After a loss it may be owed, by as many calls as the service has in flight: they are at most
-    /// the ones that were lost together. They cost nobody more than the provider that is gone did, and
-    /// what is owed is paid back before a retry after an answer is paid for again.
+    /// the ones that were lost together. They cost nobody more than the provider that is gone did,
+    /// and what is owed is paid back before a retry after an answer is paid for again.
     pub(crate) fn pay_retry(&self, after: After, now: Time) -> bool {
         let debt = match after {
             After::Answer => 0,

@@ -138,14 +138,14 @@ impl ClientBuilder {
     /// Share of the calls to a service that may be hedged, 0.0 to 1.0; 0.0 turns hedging off.
     /// Default 0.05.
     ///
-    /// A call of an idempotent method that takes longer than 95 % of the calls of its method of late,
-    /// and at least 5 ms, is sent to a second provider too. The first answer wins and the other
-    /// attempt is cancelled. Calls without retries, and calls that a handler makes for a request that
-    /// is a retry, are not hedged.
+    /// A call of an idempotent method that takes longer than 95 % of the calls of its method of
+    /// late, and at least 5 ms, is sent to a second provider too. The first answer wins and the
+    /// other attempt is cancelled. Calls without retries, and calls that a handler makes for a
+    /// request that is a retry, are not hedged.
     ///
-    /// Methods that may be hedged are also tried elsewhere when half of a call's time is over, which
-    /// is paid for as a retry; 0.0 turns that off, too. The second attempt beside a provider that has
-    /// fallen silent stays.
+    /// Methods that may be hedged are also tried elsewhere when half of a call's time is over,
+    /// which is paid for as a retry; 0.0 turns that off, too. The second attempt beside a provider
+    /// that has fallen silent stays.
     pub fn hedging(mut self, share: f64) -> Self {
         self.set.hedging = Some(share);
         self
@@ -208,10 +208,11 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// Outside of a runtime. For configuration: no registry, one that cannot be understood, a value out of
-    /// range, more connections at least than at most, a strategy for a service of which no contract is
-    /// linked into the program, a directory for snapshots that cannot be made or in which others may
-    /// write, a webhook or a command that cannot be understood. An unreachable registry is no error.
+    /// Outside of a runtime. For configuration: no registry, one that cannot be understood, a value
+    /// out of range, more connections at least than at most, a strategy for a service of which no
+    /// contract is linked into the program, a directory for snapshots that cannot be made or in
+    /// which others may write, a webhook or a command that cannot be understood. An unreachable
+    /// registry is no error.
     #[expect(clippy::unused_async, reason = "the signature leaves room for work that waits")]
     pub async fn build(self) -> Result<Client, SetupError> {
         let runtime = Handle::try_current()

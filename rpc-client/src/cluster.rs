@@ -5,7 +5,8 @@
 //! that has broken admits nothing, however new the list is.
 //!
 //! In reading order: `picks` is what a call chooses from, `task` what keeps it, `subset` and
-//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a call that finds nothing is told, `sides` what people are.
+//! `ejection` two decisions of the task, `proof` how far an old list is trusted, `outlook` what a
+//! call that finds nothing is told, `sides` what people are.
 
 mod ejection;
 mod outlook;

@@ -229,7 +229,8 @@ impl Connection {
     }
 
     /// Takes a place in the table of calls, before anything is sent, so that whatever becomes of
-    /// the caller the place is given back. At `late` it is told that it is. `waker` is that of the poll which goes on.
+    /// the caller the place is given back. At `late` it is told that it is. `waker` is that of the
+    /// poll which goes on.
     pub(crate) fn admit(
         &self,
         deadline: Time,

@@ -56,8 +56,9 @@ impl Paces {
 }
 
 impl Pace {
-    /// When a call that begins `now` is late, after `earlier` other attempts: the first when it takes
-    /// longer than most, each other one, and while that is not known, when half of its time is over.
+    /// When a call that begins `now` is late, after `earlier` other attempts: the first when it
+    /// takes longer than most, each other one, and while that is not known, when half of its time
+    /// is over.
     #[inline]
     pub(crate) fn late(&self, now: Time, deadline: Time, earlier: u32) -> Time {
         match self.late_after.load(Ordering::Relaxed) {

@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn a_place_that_is_counted_twice_while_it_moves_is_no_overflow() {
         let permits = Permits::new(u32::MAX);
-        // As it is seen when a place was given back to a share after that was read, and taken from another before.
+        // As it is seen when a place was given back to a share after that was read, and taken from
+        // another before.
         permits.shares[0].0.fetch_add(1, Ordering::Relaxed);
         assert_eq!(permits.taken(), 0);
     }

@@ -60,12 +60,12 @@ pub struct Pressure {
     /// Calls that were refused because too many waited: since people were told last; in an
     /// [`Explanation`](crate::Explanation) since the client began.
     pub refused: u64,
-    /// Calls that failed because the providers that they were tried at refused them as overloaded: in
-    /// the same time.
+    /// Calls that failed because the providers that they were tried at refused them as overloaded:
+    /// in the same time.
     pub turned_away: u64,
-    /// How long calls have been waiting, or were turned away, breaks shorter than a window included; when it is over,
-    /// how long they were. In an [`Explanation`](crate::Explanation) without a break, and zero when
-    /// none waits. In seconds when serialized.
+    /// How long calls have been waiting, or were turned away, breaks shorter than a window
+    /// included; when it is over, how long they were. In an [`Explanation`](crate::Explanation)
+    /// without a break, and zero when none waits. In seconds when serialized.
     #[serde(serialize_with = "seconds")]
     pub lasting: Duration,
     /// How many more providers like those that there are the load would need at least, so that no

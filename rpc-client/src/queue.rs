@@ -218,8 +218,8 @@ impl Queue {
         }
     }
 
-    /// Lets others look while those who were called do not: as many as these, and one in any case, for
-    /// room of which nobody was told. For the timekeeper, which comes by for every connection.
+    /// Lets others look while those who were called do not: as many as these, and one in any case,
+    /// for room of which nobody was told. For the timekeeper, which comes by for every connection.
     pub(crate) fn relieve(&self, now: Time) {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;

@@ -50,8 +50,8 @@ impl CallOptions {
         self
     }
 
-    /// Further attempts after the first, each at another endpoint; where there is no other and only its
-    /// connection was in trouble, at the same one over another connection. Default 2.
+    /// Further attempts after the first, each at another endpoint; where there is no other and only
+    /// its connection was in trouble, at the same one over another connection. Default 2.
     ///
     /// Only attempts that may cost the system something count: a call that was not sent, or that a
     /// leaving provider refused, moves to another endpoint at no charge.

@@ -97,7 +97,8 @@ impl Counters {
         Self::add(counter, 1);
     }
 
-    /// Reads them all; connections, calls, bytes and what was served are filled in by who knows them.
+    /// Reads them all; connections, calls, bytes and what was served are filled in by who knows
+    /// them.
     pub(crate) fn snapshot(&self) -> ServerStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ServerStats {

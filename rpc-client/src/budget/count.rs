@@ -35,7 +35,8 @@ impl Count {
 
     /// Those that have not ended.
     pub(super) fn in_flight(&self) -> u64 {
-        // In this order: what begins and ends meanwhile may be counted, and never the other way round.
+        // In this order: what begins and ends meanwhile may be counted, and never the other way
+        // round.
         let ended: u64 = self.0.iter().map(|share| share.ended.load(Ordering::Relaxed)).sum();
         self.begun().saturating_sub(ended)
     }

@@ -11,7 +11,8 @@ use std::{sync::Arc, time::Duration};
 impl ClientBuilder {
     /// Code that is told when calls of a service wait, or are refused, because every connection to
     /// every provider of it has as many calls in flight as the provider takes, or fail because the
-    /// providers refuse them as overloaded. Default: none; the log and the registry (in ZooKeeper `/_events/<service>`) are told in any case.
+    /// providers refuse them as overloaded. Default: none; the log and the registry (in ZooKeeper
+    /// `/_events/<service>`) are told in any case.
     ///
     /// It is called one second after calls began to wait, if they still do (two after they began to
     /// be refused as overloaded, if they still are), once per

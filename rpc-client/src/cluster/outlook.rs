@@ -90,8 +90,8 @@ impl Outlook {
         }
     }
 
-    /// Whether an endpoint that is known may take calls again soon: a silent one, or one that was lost
-    /// or listed a moment ago.
+    /// Whether an endpoint that is known may take calls again soon: a silent one, or one that was
+    /// lost or listed a moment ago.
     pub(crate) fn may_come_back(&self, now: Instant) -> bool {
         self.silent || self.grace().is_some_and(|until| until > now)
     }

@@ -170,7 +170,8 @@ impl Task {
         for Seen { addr, .. } in &seen {
             let endpoint = &self.endpoints[addr];
             sooner(&mut self.next, endpoint.probation_ends().filter(|end| *end > now));
-            // What should have come to pass, and waits for something else, is looked at now and then.
+            // What should have come to pass, and waits for something else, is looked at now and
+            // then.
             let in_time = |at: u64| match at.saturating_sub(now_ms(now)) {
                 0 => now + STANDING_REVIEW,
                 ms => now + Duration::from_millis(ms),

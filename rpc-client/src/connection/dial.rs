@@ -45,8 +45,8 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Dials an endpoint. The connection can carry calls at once: our preface is the first thing that
-    /// it sends, and until the provider's is read the base limits of the protocol hold.
+    /// Dials an endpoint. The connection can carry calls at once: our preface is the first thing
+    /// that it sends, and until the provider's is read the base limits of the protocol hold.
     pub(crate) async fn dial(
         self: &Arc<Self>,
         standing: &Arc<Standing>,

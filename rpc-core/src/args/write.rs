@@ -1,7 +1,7 @@
 //! Writing arguments, whatever form their types have.
 //!
-//! Generated code gives a closure that calls `(&&&Out(&argument)).rpc_write(writer)` for each argument
-//! in order. As in [`read`](super::read), method lookup takes the first of [`WriteBytes`],
+//! Generated code gives a closure that calls `(&&&Out(&argument)).rpc_write(writer)` for each
+//! argument in order. As in [`read`](super::read), method lookup takes the first of [`WriteBytes`],
 //! [`WriteValue`] and [`WriteNothing`] whose bounds hold.
 
 use super::{AsBytes, bytes, key};

@@ -1,8 +1,8 @@
 //! Variables of the environment that look like a setting and are none.
 //!
 //! A misspelled one would go unnoticed. It is told and no error: other programs have variables that
-//! begin with `RPC_`, too, and Kubernetes makes some for a service called `rpc-server`. Both sides run
-//! in one environment, so each knows the names of the other's settings.
+//! begin with `RPC_`, too, and Kubernetes makes some for a service called `rpc-server`. Both sides
+//! run in one environment, so each knows the names of the other's settings.
 
 use super::{nearest::nearest, value::short};
 use std::ffi::OsStr;

@@ -46,7 +46,8 @@ impl Trail {
         self.ended_because = Some(why);
     }
 
-    /// A further attempt is made after all: takes back what [`ended_because`](Self::ended_because) said.
+    /// A further attempt is made after all: takes back what [`ended_because`](Self::ended_because)
+    /// said.
     pub fn goes_on(&mut self) {
         self.ended_because = None;
     }

@@ -82,9 +82,9 @@ impl Pool {
 ///
 /// The first time it also makes the system's allocator keep more of what programs free, since the
 /// values of large bodies lie in its memory. glibc's gives back to the system what has 128 KiB or
-/// more, and as much at the end of a heap, so that the next body takes it anew, page by page. Once it
-/// has seen something larger freed, it keeps what is smaller, and twice as much at the end of a heap:
-/// 16 MiB, as is kept here.
+/// more, and as much at the end of a heap, so that the next body takes it anew, page by page. Once
+/// it has seen something larger freed, it keeps what is smaller, and twice as much at the end of a
+/// heap: 16 MiB, as is kept here.
 pub(super) fn allocate(capacity: usize) -> Vec<u8> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| drop(black_box(Vec::<u8>::with_capacity(FREED))));

@@ -15,8 +15,8 @@ use std::collections::HashMap;
 /// and it ends when it is [settled](Self::settle).
 ///
 /// Memory is taken for what may come without further credit, and then as bytes arrive, never for a
-/// length that is only declared, unless the process keeps memory of that size anyhow. Credit goes back
-/// with the end of a piece; what belongs to no body any more still gets its connection credit.
+/// length that is only declared, unless the process keeps memory of that size anyhow. Credit goes
+/// back with the end of a piece; what belongs to no body any more still gets its connection credit.
 #[derive(Debug)]
 pub struct Assembly<T> {
     limits: Limits,

@@ -31,8 +31,8 @@ impl Body {
 
     /// An empty body to encode to, which begins a little behind the memory that it has: allocators
     /// give long bodies whole pages, the kernel copies a frame to the beginning of one, and a frame
-    /// whose head is a little longer than the allocator's own is slow to copy on some processors (see
-    /// `memory.rs`). Measured for 64 KiB: 20 µs more for each write.
+    /// whose head is a little longer than the allocator's own is slow to copy on some processors
+    /// (see `memory.rs`). Measured for 64 KiB: 20 µs more for each write.
     #[inline]
     pub fn to_encode() -> Self {
         let mut body = Self::new();

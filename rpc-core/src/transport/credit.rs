@@ -231,10 +231,10 @@ impl Drop for Taken<'_> {
 }
 
 impl BodyWindow<'_> {
-    /// Takes credit for the next pieces of a body of which `rest` bytes are left: for one, for which
-    /// it waits, and for as many more, up to `most` in all, as there is credit for at once. A piece is
-    /// at most half of a window, since the receiver gives credit back by quarters; so two sides
-    /// with small windows never wait for each other.
+    /// Takes credit for the next pieces of a body of which `rest` bytes are left: for one, for
+    /// which it waits, and for as many more, up to `most` in all, as there is credit for at once. A
+    /// piece is at most half of a window, since the receiver gives credit back by quarters; so two
+    /// sides with small windows never wait for each other.
     ///
     /// # Errors
     ///
@@ -263,8 +263,8 @@ impl BodyWindow<'_> {
         Ok(taken)
     }
 
-    /// Takes credit for all of a body of `length` bytes if that need not be waited for and is no more
-    /// than `most` pieces.
+    /// Takes credit for all of a body of `length` bytes if that need not be waited for and is no
+    /// more than `most` pieces.
     pub fn take_all(&self, length: usize, most: usize) -> Option<Taken<'_>> {
         let (bytes, piece) = (u32::try_from(length).ok()?, self.piece());
         let few = length <= most * piece as usize;

@@ -1,7 +1,8 @@
 //! The scoreboard: what faults cost the callers of real provider processes, found through a real
 //! ZooKeeper, under a steady load. `./scoreboard.sh` builds and runs it.
 //!
-//! Exit status 0: every bound holds. 1: one was broken, and it is told which. 130: ended by a signal.
+//! Exit status 0: every bound holds. 1: one was broken, and it is told which. 130: ended by a
+//! signal.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is run for what it prints")]
 

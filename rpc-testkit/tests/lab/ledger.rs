@@ -143,8 +143,9 @@ pub(crate) fn load_with(
     })
 }
 
-/// What holds in every scenario as long as one provider can answer: what failed says `Unknown` if it failed; nothing ran twice that must not, or though it was said
-/// not to have run; every call ended in time, give or take `slack`. How many failed.
+/// What holds in every scenario as long as one provider can answer: what failed says `Unknown` if
+/// it failed; nothing ran twice that must not, or though it was said not to have run; every call
+/// ended in time, give or take `slack`. How many failed.
 #[track_caller]
 pub(crate) fn check(lab: &Lab, calls: &Calls, slack: Duration) -> usize {
     calls.agree_with(&lab.tally().executions(), DEADLINE + slack);

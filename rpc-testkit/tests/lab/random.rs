@@ -1,8 +1,8 @@
 //! Scripts that nobody thought of: random faults, one or several at a time, in simulated time.
 //!
 //! One provider at least can answer at any time, so nothing idempotent may fail unless each of its
-//! attempts was struck, and nothing else unless what it was sent to was struck meanwhile. A failure names its seed;
-//! `RPC_LAB_SEED=<seed>` runs that one alone.
+//! attempts was struck, and nothing else unless what it was sent to was struck meanwhile. A failure
+//! names its seed; `RPC_LAB_SEED=<seed>` runs that one alone.
 
 use crate::ledger::{DEADLINE, Ledger as _, LedgerClient, Manner, clerks, client, load_with};
 use fastrand::Rng;
@@ -400,7 +400,8 @@ impl Story {
         SLACK + self.script.events().iter().filter_map(slow).max().unwrap_or_default()
     }
 
-    /// What holds of the calls, and that each that failed was with somebody who was struck meanwhile.
+    /// What holds of the calls, and that each that failed was with somebody who was struck
+    /// meanwhile.
     fn check(&self, lab: &Lab, calls: &Calls, began: Instant) {
         calls.agree_with(&lab.tally().executions(), DEADLINE + self.late());
         for call in &calls.0 {

@@ -149,8 +149,8 @@ impl Lead {
         }
     }
 
-    /// Takes the lead from whoever has it: the outbox is not its to write any more. False when nobody
-    /// has it.
+    /// Takes the lead from whoever has it: the outbox is not its to write any more. False when
+    /// nobody has it.
     pub(super) fn give_up(&mut self) -> bool {
         std::mem::take(&mut self.leader) != 0
     }
