@@ -41,7 +41,6 @@ use std::{
 };
 use task::Task;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 /// The endpoints of a service, for the calls to it.
 #[derive(Debug)]
@@ -60,8 +59,6 @@ pub(crate) struct Cluster {
     published: watch::Receiver<u64>,
     /// What the list was made of, for people.
     roster: Mutex<Roster>,
-    /// Over when the task that keeps the list is.
-    over: CancellationToken,
 }
 
 /// What is known of a service, all of one moment.
@@ -85,7 +82,6 @@ impl Cluster {
         let view = subscription.current();
         let picks = Arc::new(Picks::empty(Outlook::new(&view)));
         let (publish, published) = watch::channel(0);
-        let over = CancellationToken::new();
         let changed = OnChange::default();
         let cluster = Arc::new(Self {
             service: Arc::from(service),
@@ -96,9 +92,8 @@ impl Cluster {
             queue: Queue::new(shared.settings.max_waiting as usize, Arc::clone(&changed)),
             published,
             roster: Mutex::new(Roster { view, endpoints: Vec::new(), picks, gone: Vec::new() }),
-            over: over.clone(),
         });
-        let mut task = Task::new(&cluster, shared, subscription, changed, publish, over);
+        let mut task = Task::new(&cluster, shared, subscription, changed, publish);
         // Before the first call looks: a list that is there already is dialled now.
         task.review();
         let end = shared.end.clone();
@@ -135,14 +130,9 @@ impl Cluster {
         self.picks.load_full()
     }
 
-    /// A handle that sees the next published list.
+    /// A handle that sees the next published list, and whether the task that keeps it has ended.
     pub(crate) fn published(&self) -> watch::Receiver<u64> {
         self.published.clone()
-    }
-
-    /// Whether the task that keeps the list has ended: nothing will change any more.
-    pub(crate) async fn over(&self) {
-        self.over.cancelled().await;
     }
 
     /// The newest list and what it was made of.

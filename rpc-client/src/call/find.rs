@@ -71,15 +71,15 @@ impl Route {
                 // What room there is may be where this call has been.
                 place.pass_on();
             }
-            called = tokio::select! {
-                _ = published.changed() => true,
-                () = room(progress.place.as_ref()) => true,
-                lives = self.sleeps_until(until.min(deadline)) => {
-                    if !lives {
-                        let why = "the client or its runtime was shut down";
-                        return Err(self.nobody(progress, why));
-                    }
-                    false
+            let woken = tokio::select! {
+                changed = published.changed() => changed.ok().map(|()| true),
+                () = room(progress.place.as_ref()) => Some(true),
+                lives = self.sleeps_until(until.min(deadline)) => lives.then_some(false),
+            };
+            called = match woken {
+                Some(called) => called,
+                None => {
+                    return Err(self.nobody(progress, "the client or its runtime was shut down"));
                 }
             };
         }

@@ -31,7 +31,6 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How often a subset's size is looked at.
 const SUBSET_REVIEW: Duration = Duration::from_secs(1);
@@ -68,7 +67,6 @@ pub(super) struct Task {
     watchman: Watchman,
     /// When to look again, whatever happens.
     next: Option<Instant>,
-    _over: DropGuard,
 }
 
 /// An endpoint at one moment, with what calls say of it.
@@ -85,7 +83,6 @@ impl Task {
         subscription: Subscription,
         changed: OnChange,
         publish: watch::Sender<u64>,
-        over: CancellationToken,
     ) -> Self {
         Self {
             cluster: Arc::downgrade(cluster),
@@ -103,7 +100,6 @@ impl Task {
             gone: VecDeque::new(),
             watchman: Watchman::new(shared.settings.pressure_window),
             next: None,
-            _over: over.drop_guard(),
         }
     }
 
