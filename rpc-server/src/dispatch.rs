@@ -350,7 +350,7 @@ impl Dispatcher {
     fn task(&self, admitted: Admitted, size: usize, place: Option<Place>) -> Task {
         let Admitted { call, deadline, permit, .. } = admitted;
         let permit = permit.unwrap_or_else(|| self.peer.admission.permit(size));
-        Task { peer: Arc::clone(&self.peer), call, deadline, permit, place }
+        Task { peer: Arc::clone(&self.peer), call, deadline, permit, place, queued: None }
     }
 }
 

@@ -33,6 +33,8 @@ mod connection;
 mod dispatch;
 mod task;
 
+mod backlog;
+
 mod reply;
 
 mod handler;

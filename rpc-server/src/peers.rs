@@ -1,6 +1,8 @@
 //! The connections of a server, and what the tasks of each share.
 
-use crate::{limits::Admission, router::Route, running::Running, serving::Serving};
+use crate::{
+    backlog::Backlog, limits::Admission, router::Route, running::Running, serving::Serving,
+};
 use dashmap::DashMap;
 use rpc_core::{
     transport::Link,
@@ -23,6 +25,8 @@ pub(crate) struct Peer {
     pub(crate) link: Link,
     pub(crate) admission: Arc<Admission>,
     pub(crate) running: Running,
+    /// Handlers that wait for their first poll.
+    pub(crate) backlog: Backlog,
     /// The tasks of its calls.
     pub(crate) tasks: TaskTracker,
     /// The connection ends now.
@@ -38,6 +42,7 @@ impl Peer {
             link,
             admission: Arc::new(admission),
             running: Running::default(),
+            backlog: Backlog::default(),
             tasks: TaskTracker::new(),
             stop: serving.stop().child_token(),
             told: AtomicBool::new(false),

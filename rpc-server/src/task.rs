@@ -1,6 +1,7 @@
 //! A call in a task of its own: runs the handler until its deadline, then sends the answer.
 
 use crate::{
+    backlog::{self, Queued},
     gates::Place,
     handler::{Ended, Handler},
     limits::Permit,
@@ -25,6 +26,8 @@ pub(crate) struct Task {
     pub(crate) permit: Permit,
     /// Its place within the limits of its method, until the handler has ended.
     pub(crate) place: Option<Place>,
+    /// Until it is known that its answer will not come together with those of others.
+    pub(crate) queued: Option<Queued>,
 }
 
 /// Whether the first poll of a handler tells how long others of its method take.
@@ -37,8 +40,9 @@ pub(crate) enum First {
 
 impl Task {
     /// Runs a handler that was not polled yet.
-    pub(crate) fn spawn_run(self, handler: Handler, first: First) {
-        self.spawn(move |task| async move {
+    pub(crate) fn spawn_run(mut self, handler: Handler, first: First) {
+        self.queued = Some(Queued::new(&self.peer));
+        self.spawn(move |mut task| async move {
             let ended = task.run(handler, Some(first)).await;
             task.finish(ended).await;
         });
@@ -47,7 +51,7 @@ impl Task {
     /// Runs on a handler that was polled by the reader. It is polled again at once: the waker
     /// that it was given is the reader's.
     pub(crate) fn spawn_rest(self, handler: Handler) {
-        self.spawn(move |task| async move {
+        self.spawn(move |mut task| async move {
             let ended = task.run(handler, None).await;
             task.finish(ended).await;
         });
@@ -66,7 +70,11 @@ impl Task {
     }
 
     /// Polls the handler until it ends or its time has passed; then it is dropped.
-    async fn run(&self, mut handler: Handler, mut first: Option<First>) -> Result<Ended, Reason> {
+    async fn run(
+        &mut self,
+        mut handler: Handler,
+        mut first: Option<First>,
+    ) -> Result<Ended, Reason> {
         let mut limit = pin!(None::<Sleep>);
         poll_fn(move |cx| {
             let polled = match first.take() {
@@ -76,6 +84,7 @@ impl Task {
             if polled.is_ready() {
                 return polled;
             }
+            self.queued = None;
             // The timer is made when it is needed: most handlers end with their first poll.
             if limit.is_none() {
                 limit.set(Some(sleep_until(self.deadline)));
@@ -90,19 +99,26 @@ impl Task {
 
     /// The first poll: not for a call that has waited too long for a free thread.
     fn first_poll(
-        &self,
+        &mut self,
         handler: &mut Handler,
         first: First,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ended, Reason>> {
         let begun = Instant::now();
+        if let Some(queued) = &mut self.queued {
+            queued.begins();
+        }
         if begun >= self.deadline {
             return Poll::Ready(Err(Reason::TimePassed));
         }
         let router = &self.peer.serving.router;
         let polled = handler.poll(router, cx).map(Ok);
+        let took = begun.elapsed();
         if first == First::Timed {
-            router.pace(self.call.route).record(begun.elapsed());
+            router.pace(self.call.route).record(took);
+        }
+        if took > backlog::LONG {
+            self.queued = None;
         }
         polled
     }
@@ -134,9 +150,13 @@ impl Task {
 
     /// Sends the answer, unless the call was cancelled.
     async fn send(self, mut outgoing: Outgoing) {
-        let Self { peer, call, deadline, mut permit, .. } = self;
+        let Self { peer, call, deadline, mut permit, mut queued, .. } = self;
         let must_wait = || peer.link.outbox().unsent() >= defaults::MAX_UNSENT;
-        if (outgoing.as_large().is_some() || must_wait()) && !permit.exchange(outgoing.len()) {
+        let is_slow = outgoing.as_large().is_some() || must_wait();
+        if is_slow {
+            queued = None;
+        }
+        if is_slow && !permit.exchange(outgoing.len()) {
             let (service, method) = names(call, &peer);
             let text = format!(
                 "the answer of {service}.{method}, {} bytes, was thrown away: what waits for clients \
@@ -171,7 +191,9 @@ impl Task {
         match peer.link.outbox().append(|out| outgoing.put(out)) {
             Ok(sent) if sent.owner => {
                 peer.serving.relief.expect();
-                peer.link.outbox().lead(peer.link.stream()).await;
+                if !queued.is_some_and(Queued::sends) {
+                    peer.link.outbox().lead(peer.link.stream()).await;
+                }
             }
             // Somebody else writes it, or the connection has ended and nobody waits.
             Ok(_) | Err(_) => {}

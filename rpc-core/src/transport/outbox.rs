@@ -9,6 +9,7 @@
 mod lead;
 
 mod direct;
+mod left;
 
 use super::{Calm, Socket, lock};
 use crate::{defaults, wire::set_skipped};

@@ -67,12 +67,14 @@ pub trait Lab {
 pub struct State {
     pub started: AtomicUsize,
     pub ended: AtomicUsize,
+    pub unblocked: AtomicUsize,
     pub gate: Semaphore,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { started: AtomicUsize::new(0), ended: AtomicUsize::new(0), gate: Semaphore::new(0) }
+        let [started, ended, unblocked] = Default::default();
+        Self { started, ended, unblocked, gate: Semaphore::new(0) }
     }
 }
 
@@ -171,6 +173,7 @@ impl Lab for LabService {
     #[allow(clippy::disallowed_methods, reason = "what bad handlers do")]
     async fn block(&self, millis: u64) -> Result<()> {
         std::thread::sleep(Duration::from_millis(millis));
+        self.0.unblocked.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 }

@@ -240,6 +240,40 @@ async fn block_among(calls: impl Fn(&mut Vec<u8>)) {
     peer.expect(Kind::Reply, 1).await;
 }
 
+/// What waits for other answers is not kept until a handler has ended that has none, or that blocks
+/// the only thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_of_a_crowd_do_not_wait_for_those_that_wait_or_block() {
+    let state = Arc::<State>::default();
+    let (told, tell) = (Arc::clone(&state), tokio::sync::oneshot::channel());
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let one_thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = lab(&told).start().await.unwrap();
+            tell.0.send(server.local_addr()).unwrap();
+            until("the test is over", || ended.try_recv().is_ok()).await;
+        });
+    });
+    let mut peer = RawPeer::connect(tell.1.await.unwrap()).await;
+    let mut bytes = Vec::new();
+    for id in 1..=20 {
+        bytes.extend(request(id, "echo", &Text { text: "x" }));
+    }
+    for id in 21..=80 {
+        bytes.extend(request(id, "wait", &Text { text: "x" }));
+    }
+    bytes.extend(request(81, "block", &Millis { millis: 3_000 }));
+    peer.send(bytes).await;
+    for id in 1..=20 {
+        peer.expect(Kind::Reply, id).await;
+    }
+    let unblocked = state.unblocked.load(Ordering::SeqCst);
+    assert_eq!(unblocked, 0, "while the thread is blocked nothing relieves them");
+    end.send(()).unwrap();
+    one_thread.join().unwrap();
+}
+
 fn block(bytes: &mut Vec<u8>) {
     bytes.extend(request(1, "block", &Millis { millis: 3_000 }));
 }

@@ -235,12 +235,16 @@ impl Outbox {
 
     /// Takes the outbox from a leader that was there at the last look already, and leaves it to
     /// the flusher. A leader belongs to a caller's future, which its owner may have put aside
-    /// without dropping it; nobody else's calls may wait for that. To be called now and then.
+    /// without dropping it; nobody else's calls may wait for that. The flusher gets what was left
+    /// to the next sender, too. To be called now and then.
     pub fn relieve(&self) {
         let mut state = lock(&self.state);
         let leader = state.lead.leader;
-        if leader != 0 && leader == std::mem::replace(&mut state.lead.seen, leader) {
+        let late = leader != 0 && leader == std::mem::replace(&mut state.lead.seen, leader);
+        let left = !state.owned && !state.buffer.is_empty();
+        if late || left {
             state.lead.give_up();
+            state.owned = true;
             drop(state);
             self.leave();
         }

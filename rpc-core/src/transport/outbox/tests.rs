@@ -42,6 +42,41 @@ async fn a_leader_that_is_put_aside_is_relieved_and_does_not_write_later() {
 }
 
 #[tokio::test]
+async fn what_is_left_to_the_next_is_written_by_it_or_when_there_is_none() {
+    let (near, mut far) = pair().await;
+    let outbox = Outbox::new();
+    let appends = |byte| outbox.append(|out| out.push(byte)).unwrap().owner;
+    assert!(appends(1) && outbox.leave_to_next(3));
+    assert!(appends(2), "it has no owner");
+    assert!(outbox.leave_to_next(3) && appends(3));
+    assert!(!outbox.leave_to_next(3), "it is enough");
+    outbox.write_left(0, &near);
+    assert_eq!(outbox.unsent(), 3, "it has an owner");
+    outbox.write_or_leave(&near);
+    assert_eq!(outbox.unsent(), 0);
+    assert!(appends(4) && outbox.leave_to_next(9));
+    outbox.write_left(2, &near);
+    assert_eq!(outbox.unsent(), 1, "others are to come");
+    outbox.write_left(1, &near);
+    assert_eq!(outbox.unsent(), 0);
+    assert!(appends(5) && outbox.leave_to_next(9));
+    let _ = outbox.send_slices(&near, &[IoSlice::new(&[6])], 1, false).unwrap();
+    assert_eq!(outbox.unsent(), 0, "slices take it along");
+    assert!(appends(7) && outbox.leave_to_next(9));
+    outbox.relieve();
+    assert!(!appends(8), "it is the flusher's");
+    tokio::select! {
+        ended = outbox.flusher(&near) => panic!("{ended:?}"),
+        () = outbox.flushed() => {}
+    }
+    let mut arrived = [0; 8];
+    far.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let large = outbox.append(|out| out.resize(64 * 1024, 0)).unwrap();
+    assert!(large.owner && !outbox.leave_to_next(9), "many bytes are worth a write");
+}
+
+#[tokio::test]
 async fn every_write_is_counted() {
     let (near, _far) = pair().await;
     let outbox = Outbox::new();
