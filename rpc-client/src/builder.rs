@@ -3,7 +3,7 @@
 mod pressure;
 
 use crate::{
-    budget::RetryBudget, client::Client, config::Config, endpoint::PoolSize, pressure::Hook,
+    budget::RetryBudget, client::Client, config::Config, pool::PoolSize, pressure::Hook,
     shared::Settings,
 };
 use rpc_core::{

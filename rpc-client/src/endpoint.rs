@@ -1,18 +1,16 @@
 //! One address of a service: what is known about it, and the connections to it.
 //!
 //! In reading order: `state` is the table of its states, `known` what they follow from, `keeper` the
-//! task that keeps it connected, `pool` how many connections it has, `backoff` the pauses between
-//! dials, `report` and `why` what people are told.
+//! task that keeps it connected, `backoff` the pauses between dials, `report` and `why` what people
+//! are told. How many connections it has is decided in [`pool`](crate::pool).
 
 mod backoff;
 mod keeper;
 mod known;
-mod pool;
 mod report;
 mod state;
 mod why;
 
-pub(crate) use pool::PoolSize;
 pub use report::EndpointReport;
 pub(crate) use report::{Gone, span};
 pub use state::EndpointState;
@@ -21,6 +19,7 @@ pub(crate) use why::TAKES_CALLS;
 
 use crate::{
     connection::Connection,
+    pool::Pool,
     queue::Queue,
     shared::Shared,
     standing::{OnChange, Standing},
@@ -28,7 +27,6 @@ use crate::{
 use keeper::Keeper;
 pub(crate) use known::Removal;
 use known::{Glance, Known, Listed};
-use pool::Pool;
 use rpc_core::{defaults, discovery::Instance, transport::lock};
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;

@@ -51,6 +51,7 @@ mod stats;
 mod balance;
 mod clock;
 mod permits;
+mod pool;
 
 pub use builder::ClientBuilder;
 pub use client::Client;

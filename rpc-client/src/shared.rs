@@ -3,8 +3,8 @@
 use crate::{
     budget::RetryBudget,
     connection::Dialer,
-    endpoint::PoolSize,
     permits::{Permit, Permits},
+    pool::PoolSize,
     pressure::{Audience, Teller},
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,

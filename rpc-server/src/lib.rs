@@ -33,8 +33,6 @@ mod connection;
 mod dispatch;
 mod task;
 
-mod backlog;
-
 mod reply;
 
 mod handler;
@@ -47,6 +45,7 @@ mod relief;
 
 mod router;
 
+mod backlog;
 mod gates;
 mod limits;
 mod method_stats;

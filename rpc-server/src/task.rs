@@ -1,13 +1,15 @@
 //! A call in a task of its own: runs the handler until its deadline, then sends the answer.
 
+mod queued;
+
 use crate::{
-    backlog::{self, Queued},
     gates::Place,
     handler::{Ended, Handler},
     limits::Permit,
     peers::Peer,
     reply::{CallRef, Outgoing, Refusal, names},
 };
+use queued::{LONG, Queued};
 use rpc_core::{defaults, wire::Reason};
 use std::{
     future::poll_fn,
@@ -117,7 +119,7 @@ impl Task {
         if first == First::Timed {
             router.pace(self.call.route).record(took);
         }
-        if took > backlog::LONG {
+        if took > LONG {
             self.queued = None;
         }
         polled

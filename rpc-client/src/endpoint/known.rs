@@ -1,7 +1,8 @@
 //! What is known about an address, and what follows from it at one moment.
 
-use super::{EndpointState, Listing, Reach, pool::Pool};
+use super::{EndpointState, Listing, Reach};
 use crate::connection::Connection;
+use crate::pool::Pool;
 use rpc_core::{
     defaults,
     discovery::{Instance, InstanceId},
