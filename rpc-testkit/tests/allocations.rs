@@ -100,7 +100,7 @@ fn a_call_allocates_twice_among_many() {
 
 #[test]
 fn a_handler_borrows_long_bytes_from_where_they_were_read_to() {
-    const LENGTH: usize = 200_000;
+    const LENGTH: usize = 100_000;
     let runtime = runtime(true);
     let bytes = vec![7; LENGTH];
     let calls = |proxy: &AdderClient| {
