@@ -176,7 +176,7 @@ async fn a_frame_that_does_not_get_on_is_cut_off() {
     pause();
     let drip = async {
         for byte in &bytes[1..] {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             if dripping.stream.write_all(&[*byte]).await.is_err() {
                 break;
             }
@@ -188,7 +188,7 @@ async fn a_frame_that_does_not_get_on_is_cut_off() {
     tokio::join!(drip, watch);
     dripping.expect_close("a frame was not complete after 10s").await;
     // Silence between frames is nobody's fault.
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    sleep(Duration::from_mins(1)).await;
     idle.check_alive().await;
 }
 
@@ -244,7 +244,7 @@ async fn lengths_that_are_only_declared_keep_nobody_out_for_long() {
     // One piece or another of a slow client is always on its way.
     let slow = async {
         for n in 0..20 {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            sleep(Duration::from_secs(3)).await;
             slow.send(frame(Kind::Data, 0, 1 + n % 2, &[0; 10])).await;
             slow.check_alive().await;
         }
