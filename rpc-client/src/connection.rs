@@ -295,9 +295,10 @@ impl Connection {
         }
     }
 
-    /// The last call that had a place has given it back.
+    /// The last call that had a place has given it back. Another may have been admitted since, before
+    /// it was retired.
     fn last_place_freed(&self) {
-        if self.retired.load(Ordering::Relaxed) {
+        if self.retired.load(Ordering::Relaxed) && self.slots.stop_admitting() {
             self.link.shutdown();
         }
     }

@@ -178,7 +178,8 @@ impl Queue {
     /// call would take any endpoint.
     pub(crate) fn join(self: &Arc<Self>, any: bool) -> Option<Place> {
         let mut line = lock(&self.line);
-        if line.length() >= self.limit {
+        // Those that are passed over keep nobody out either.
+        if line.places.len() + line.called.len() >= self.limit {
             drop(line);
             self.count(&self.refused);
             return None;

@@ -243,7 +243,9 @@ impl Reader {
         tokio::select! {
             () = self.peer.stop.cancelled() => false,
             () = self.peer.link.outbox().drained() => {
-                self.inbound.resume(Instant::now());
+                let now = Instant::now();
+                self.begun = self.begun.map(|_| now);
+                self.inbound.resume(now);
                 true
             }
         }

@@ -151,7 +151,7 @@ impl Dispatcher {
         }
         admitted.place = self.limits(&admitted, |gates| gates.enter(now, left))?;
         admitted.at = now;
-        if body.len() > HEAVY {
+        if body.total() > HEAVY {
             self.run_in_task(admitted, body, First::Heavy);
         } else if self.peer.serving.router.pace(admitted.call.route).is_short() {
             self.run_here(admitted, body, cx, out);

@@ -103,8 +103,12 @@ impl Listener {
     /// Takes the connections that are made already, so that closing the port does not reset them
     /// with a call in their buffers.
     fn take_the_rest(&self) {
-        while let Ok((socket, addr)) = self.port.accept_now() {
-            self.serve(socket, addr);
+        loop {
+            match self.port.accept_now() {
+                Ok((socket, addr)) => self.serve(socket, addr),
+                Err(error) if concerns_one(&error) => {}
+                Err(_) => return,
+            }
         }
     }
 

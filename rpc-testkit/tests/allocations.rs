@@ -17,6 +17,8 @@ use tokio::{
 #[rpc_client]
 trait Adder {
     async fn add(&self, left: u64, right: u64) -> rpc_core::Result<u64>;
+
+    async fn count(&self, bytes: &[u8]) -> rpc_core::Result<u64>;
 }
 
 #[derive(Default)]
@@ -26,6 +28,10 @@ struct Adding;
 impl Adder for Adding {
     async fn add(&self, left: u64, right: u64) -> rpc_core::Result<u64> {
         Ok(left + right)
+    }
+
+    async fn count(&self, bytes: &[u8]) -> rpc_core::Result<u64> {
+        Ok(bytes.len() as u64)
     }
 }
 
@@ -90,6 +96,29 @@ fn a_call_allocates_twice_one_at_a_time() {
 #[test]
 fn a_call_allocates_twice_among_many() {
     assert_eq!(both(64), 2 * CALLS);
+}
+
+#[test]
+fn a_handler_borrows_long_bytes_from_where_they_were_read_to() {
+    const LENGTH: usize = 100_000;
+    let runtime = runtime(true);
+    let bytes = vec![7; LENGTH];
+    let calls = |proxy: &AdderClient| {
+        let calls = async {
+            for _ in 0..FEW {
+                assert_eq!(proxy.count(&bytes).await.unwrap(), LENGTH as u64);
+            }
+        };
+        measure(|| runtime.block_on(calls)).bytes_total
+    };
+    let (_server, proxy) = runtime.block_on(async {
+        let server = serve().await;
+        let proxy = connect(server.local_addr()).await;
+        (server, proxy)
+    });
+    calls(&proxy);
+    let each = calls(&proxy) / FEW;
+    assert!(each < LENGTH as u64 * 3 / 2, "{each} bytes for each call");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Connection, Dialer};
 use crate::{queue::Queue, standing::Standing, stats::Counters, timekeeper::Timekeeper};
 use rpc_core::{
-    transport::{Link, Network},
+    transport::{Link, Network, Socket},
     wire::Limits,
 };
 use std::{io, sync::Arc};
@@ -19,8 +19,11 @@ impl Connection {
     /// When there is no socket for it.
     pub(super) async fn idle() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let addr = listener.local_addr()?;
-        let link = Link::new(Network::TCP.dial(addr).await?);
+        Ok(Self::over(Network::TCP.dial(listener.local_addr()?).await?))
+    }
+
+    /// The same over this socket.
+    pub(super) fn over(socket: Socket) -> Self {
         let dialer = Dialer {
             limits: Limits::default(),
             network: Network::TCP,
@@ -29,7 +32,8 @@ impl Connection {
             tasks: TaskTracker::new(),
             cores: 1,
         };
+        let addr = ([127, 0, 0, 1], 1).into();
         let standing = Standing::new(addr, Arc::default(), Queue::new(1, Arc::default()));
-        Ok(Self::new(link, Arc::new(dialer), Arc::new(standing)))
+        Self::new(Link::new(socket), Arc::new(dialer), Arc::new(standing))
     }
 }

@@ -76,6 +76,21 @@ fn those_behind_who_does_not_look_are_called_in_time_without_more_room() {
 }
 
 #[test]
+fn who_does_not_look_keeps_nobody_out_of_the_line() {
+    let queue = queue(2);
+    let aside = [(); 2].map(|()| queue.join(true).unwrap());
+    queue.freed();
+    queue.freed();
+    assert!(queue.join(true).is_none(), "they may take the room yet");
+    relieve(&queue, 1_000);
+    let new = queue.join(true).unwrap();
+    assert!(new.is_next());
+    aside[0].looks();
+    assert!(!new.is_next() && queue.look().now == 3);
+    assert!(queue.join(true).is_none());
+}
+
+#[test]
 fn the_line_is_bounded_and_says_how_many_it_refused() {
     let queue = queue(2);
     let places = [queue.join(true).unwrap(), queue.join(false).unwrap()];

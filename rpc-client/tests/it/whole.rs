@@ -85,10 +85,10 @@ async fn client(providers: &[&Provider], pause: Duration) -> Client {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_large_request_that_has_left_whole_when_its_time_ends_may_have_run() {
     let provider = Provider::bind().await;
-    let client = client(&[&provider], Duration::from_millis(900)).await;
+    let client = client(&[&provider], Duration::from_millis(1_500)).await;
     let raw: RawClient = client.get();
     let mut peer = provider.greet().await;
-    let raw = raw.with_options(CallOptions::new().timeout(Duration::from_millis(500)));
+    let raw = raw.with_options(CallOptions::new().timeout(Duration::from_secs(1)));
     let call = tokio::spawn(async move { raw.put("x".repeat(LARGE)).await });
     whole(&mut peer).await;
     let error = timeout(BOUND, call).await.unwrap().unwrap().unwrap_err();

@@ -76,7 +76,7 @@ impl Network {
     /// Dropped half-way, no connection is made, or one that is closed at once.
     pub async fn dial(&self, addr: SocketAddr) -> io::Result<Socket> {
         match &self.0 {
-            None => Socket::tcp(TcpStream::connect(addr).await?),
+            None => dialled(TcpStream::connect(addr).await?, addr),
             Some(transport) => transport.dial(addr).await,
         }
     }
@@ -97,6 +97,15 @@ impl Network {
             }
         }
     }
+}
+
+/// A connection to `addr`. The system may connect a socket to itself where nobody on this machine
+/// listens, and what it says would be taken for a provider's greeting.
+fn dialled(stream: TcpStream, addr: SocketAddr) -> io::Result<Socket> {
+    if stream.local_addr()? == addr {
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there"));
+    }
+    Socket::tcp(stream)
 }
 
 impl Port {
@@ -156,6 +165,20 @@ impl Port {
 mod tests {
     use super::*;
     use tokio::net::TcpStream;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_socket_that_is_connected_to_itself_is_no_connection() {
+        use socket2::{Domain, Type};
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let addr = socket.local_addr().unwrap();
+        socket.connect(&addr).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(socket.into()).unwrap();
+        let error = dialled(stream, addr.as_socket().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
 
     #[tokio::test]
     async fn all_that_wait_are_there_for_a_task_that_has_had_its_turn() {

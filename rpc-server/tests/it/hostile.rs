@@ -3,7 +3,10 @@
 use crate::support::*;
 use rpc_core::wire::{Kind, Reason, flag};
 use std::time::Duration;
-use tokio::{io::AsyncWriteExt, time::pause};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{advance, pause, resume, sleep},
+};
 
 #[tokio::test]
 async fn a_length_out_of_range_is_refused_before_anything_is_allocated() {
@@ -173,7 +176,7 @@ async fn a_frame_that_does_not_get_on_is_cut_off() {
     pause();
     let drip = async {
         for byte in &bytes[1..] {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             if dripping.stream.write_all(&[*byte]).await.is_err() {
                 break;
             }
@@ -185,8 +188,41 @@ async fn a_frame_that_does_not_get_on_is_cut_off() {
     tokio::join!(drip, watch);
     dripping.expect_close("a frame was not complete after 10s").await;
     // Silence between frames is nobody's fault.
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    sleep(Duration::from_mins(1)).await;
     idle.check_alive().await;
+}
+
+/// A client whose network is slow reads its answers late and sends the rest of a frame then.
+#[tokio::test]
+async fn a_frame_that_the_server_does_not_read_on_is_not_late() {
+    const CALLS: usize = 1_500;
+    let (server, state) = start_lab().await;
+    let mut peer = RawPeer::connect(server.local_addr()).await;
+    let (text, mut patient) = ("x".repeat(16_000), head("wait"));
+    patient.remaining_ms = 60_000;
+    for id in 1..=CALLS as u64 {
+        peer.send(request_with(id, 0, patient, &args(&Text { text: &text }))).await;
+    }
+    until("they wait", || state.started() == CALLS).await;
+    let slow = request_with(9_999, 0, patient, &args(&Text { text: "slow" }));
+    let (begin, rest) = slow.split_at(20);
+    peer.send(begin).await;
+    state.gate.add_permits(CALLS + 1);
+    until("more is unsent than may be", || state.ended() == CALLS).await;
+    let (next, rest) = rest.split_at(1);
+    peer.send(next).await;
+    // It rests now, for longer than a frame may take.
+    sleep(Duration::from_millis(100)).await;
+    pause();
+    advance(Duration::from_secs(11)).await;
+    resume();
+    for _ in 0..CALLS {
+        assert_eq!(peer.next().await.unwrap().header.kind, Kind::Reply);
+    }
+    // Until it has looked for what is slow.
+    sleep(Duration::from_millis(700)).await;
+    peer.send(rest).await;
+    assert_eq!(peer.expect(Kind::Reply, 9_999).await.value::<String>(), "slow");
 }
 
 #[tokio::test]
@@ -208,7 +244,7 @@ async fn lengths_that_are_only_declared_keep_nobody_out_for_long() {
     // One piece or another of a slow client is always on its way.
     let slow = async {
         for n in 0..20 {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            sleep(Duration::from_secs(3)).await;
             slow.send(frame(Kind::Data, 0, 1 + n % 2, &[0; 10])).await;
             slow.check_alive().await;
         }

@@ -2,11 +2,22 @@
 
 use crate::support::*;
 use rpc_core::{
+    BoxFuture,
     discovery::{MemoryRegistry, Watch},
-    wire::{Kind, Reason},
+    transport::{Accept, Network, Socket, Transport},
+    wire::{Kind, Limits, Reason, read_preface},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::net::TcpStream;
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn a_client_that_leaves_gets_its_last_answer_and_then_the_end() {
@@ -119,4 +130,62 @@ async fn the_handle_may_be_dropped_while_the_server_leaves() {
     assert_eq!(peer.expect(Kind::Reply, 1).await.value::<String>(), "kept");
     assert_eq!(peer.next().await, None);
     leaving.await.unwrap();
+}
+
+/// TCP that keeps its connections back once it is closed, but for who takes what is left of them:
+/// the first of these is gone.
+#[derive(Debug, Clone, Default)]
+struct Crowded {
+    closed: Arc<AtomicBool>,
+    /// How often it was asked since.
+    asked: Arc<AtomicU32>,
+}
+
+#[derive(Debug)]
+struct CrowdedPort(TcpListener, Crowded);
+
+impl Transport for Crowded {
+    fn dial(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<Socket>> {
+        Box::pin(async move { Socket::tcp(TcpStream::connect(addr).await?) })
+    }
+
+    fn listen(&self, addr: SocketAddr) -> io::Result<Box<dyn Accept>> {
+        let listener = std::net::TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        Ok(Box::new(CrowdedPort(TcpListener::from_std(listener)?, self.clone())))
+    }
+}
+
+impl Accept for CrowdedPort {
+    fn addr(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Socket, SocketAddr)>> {
+        if self.1.closed.load(Ordering::SeqCst) {
+            match self.1.asked.fetch_add(1, Ordering::SeqCst) {
+                // Who waits for a connection is not told of another.
+                0 => return Poll::Pending,
+                1 => return Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+                _ => {}
+            }
+        }
+        let (stream, addr) = ready!(self.0.poll_accept(cx))?;
+        Poll::Ready(Ok((Socket::tcp(stream)?, addr)))
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_waits_behind_one_that_is_gone_is_served() {
+    let (state, network) = (Arc::<State>::default(), Crowded::default());
+    let builder = lab(&state).network(Network::other(Arc::new(network.clone())));
+    let server = builder.bind("127.0.0.1:0").start().await.unwrap();
+    network.closed.store(true, Ordering::SeqCst);
+    let mut peer = std::net::TcpStream::connect(server.local_addr()).unwrap();
+    peer.write_all(&[preface(Limits::default()), signal(Kind::Left, 0)].concat()).unwrap();
+    until("it is in the queue", || network.asked.load(Ordering::SeqCst) == 1).await;
+    server.shutdown().await;
+    let mut bytes = Vec::new();
+    peer.read_to_end(&mut bytes).unwrap();
+    assert!(matches!(read_preface(&bytes), Ok(Some(_))), "{bytes:?}");
 }

@@ -1,6 +1,14 @@
 use super::*;
+use rpc_core::{
+    BoxFuture,
+    transport::{Socket, Stream},
+};
 use std::{
+    future::pending,
+    io::{self, ErrorKind},
+    net::Shutdown,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -54,4 +62,46 @@ async fn a_large_table_rests_after_it_was_looked_through() {
     assert!(has_ended(&mut waiting[0]) && !has_ended(&mut waiting[1]) && !has_ended(&mut new));
     slots.expire(at(1) + rest);
     assert!(has_ended(&mut waiting[1]) && has_ended(&mut new), "none is forgotten");
+}
+
+/// A socket that nothing comes or goes through, and whether it was shut down.
+#[derive(Debug, Clone, Default)]
+struct Still(Arc<AtomicBool>);
+
+impl Stream for Still {
+    fn readable(&self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(pending())
+    }
+
+    fn writable(&self) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(pending())
+    }
+
+    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn try_write(&self, _: &[u8]) -> io::Result<usize> {
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn shutdown(&self, _: Shutdown) -> io::Result<()> {
+        self.0.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_retired_connection_stays_for_a_call_that_was_admitted_before() {
+    let still = Still::default();
+    let connection = Connection::over(Socket::other(still.clone()));
+    let is_shut = || still.0.load(Ordering::SeqCst);
+    let (last, next) = (admit(&connection, at(1)), admit(&connection, at(1)));
+    drop(last);
+    connection.retire();
+    // Whoever gave the place back before `next` came was put aside, and looks only now.
+    connection.last_place_freed();
+    assert!(!is_shut() && !connection.takes_calls());
+    drop(next);
+    assert!(is_shut());
 }

@@ -3,7 +3,7 @@ use crate::codec::Codec;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
-use std::{borrow::Cow, fmt::Debug};
+use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
 const LONG: usize = 20_000;
 
@@ -137,6 +137,15 @@ fn what_is_short_incomplete_or_far_behind_stays() {
     assert_eq!(LongBin::find(b"", 0), None);
 }
 
+fn alike<T: DeserializeOwned + Debug + PartialEq>(whole: &[u8], seen: usize) {
+    for codec in [Codec::Compact, Codec::Named] {
+        let Some((bytes, apart)) = split(whole, seen) else { return };
+        let decode = |()| codec.decode_encoded::<T>(Encoded::new(&bytes, Some(&apart)));
+        let read = crate::codec::scan(&bytes).and_then(decode);
+        assert_eq!(read.ok(), codec.decode::<T>(whole).ok());
+    }
+}
+
 proptest! {
     /// Also of bytes that are no message.
     #[test]
@@ -159,5 +168,31 @@ proptest! {
         let (long, again) = (found.unwrap(), LongBin::find(joined, joined.len()).unwrap());
         prop_assert_eq!(&joined[..again.head.start], &whole[..long.head.start]);
         prop_assert_eq!(&joined[again.head.end..], &whole[long.head.end..]);
+    }
+
+    #[test]
+    fn mistakes_in_a_message_are_read_the_same(
+        kind in 0..5,
+        mistakes in prop::collection::vec((0usize..60, any::<bool>(), any::<u8>()), 0..4),
+        seen in 20usize..100,
+    ) {
+        let mut whole = match kind {
+            0 => encode(Codec::Named, &file(long())),
+            1 => encode(Codec::Compact, &file(ByteBuf::from("x".repeat(LONG)))),
+            2 => encode(Codec::Compact, &[ByteBuf::from([1; 9]), long(), ByteBuf::new(), long()]),
+            3 => encode(Codec::Named, &Enum::Of(Some(file(long())))),
+            _ => encode(Codec::Named, &BTreeMap::from([("a", long()), ("b", ByteBuf::new())])),
+        };
+        for (at, in_front, byte) in mistakes {
+            let at = if in_front { at } else { whole.len() - 1 - at };
+            whole[at] = byte;
+        }
+        alike::<File<ByteBuf>>(&whole, seen);
+        alike::<File<Vec<u8>>>(&whole, seen);
+        alike::<File<Option<String>>>(&whole, seen);
+        alike::<Vec<ByteBuf>>(&whole, seen);
+        alike::<Enum>(&whole, seen);
+        alike::<Either>(&whole, seen);
+        alike::<BTreeMap<String, ByteBuf>>(&whole, seen);
     }
 }
