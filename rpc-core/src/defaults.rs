@@ -37,9 +37,10 @@ defaults! {
     /// Largest piece of a message in one frame, in bytes.
     CHUNK: u32 = 64 * 1024;
     /// A body up to this many bytes travels whole and needs no credit.
-    SMALL_BODY: u32 = 16 * 1024;
-    /// Bytes of one large body that may be on their way.
-    CREDIT_PER_BODY: u32 = 256 * 1024;
+    SMALL_BODY: u32 = 32 * 1024;
+    /// Bytes of one large body that may be on their way: 256 KiB of somebody's, and what is around
+    /// them.
+    CREDIT_PER_BODY: u32 = 260 * 1024;
     /// Bytes of all large bodies of one connection and direction that may be on their way.
     CREDIT_PER_CONNECTION: u32 = 4 * 1024 * 1024;
     /// Calls in flight on one connection.
@@ -48,7 +49,7 @@ defaults! {
     MAX_IN_FLIGHT_PER_PROCESS: u32 = 131_072;
     /// Bytes of requests, and of answers that wait for their client, that a server holds for one
     /// connection.
-    MAX_HELD_PER_CONNECTION: usize = 256 * 1024 * 1024;
+    MAX_HELD_PER_CONNECTION: usize = 512 * 1024 * 1024;
     /// The same for all connections together.
     MAX_HELD_PER_PROCESS: usize = 1024 * 1024 * 1024;
     /// What an adaptive limit of a server begins with.

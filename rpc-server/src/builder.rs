@@ -205,7 +205,7 @@ impl ServerBuilder {
     }
 
     /// Most bytes of request and reply bodies and of metadata held for one connection; more are
-    /// refused with `ResourceExhausted` at once. Default 256 MiB; 1 byte to 1 TiB.
+    /// refused with `ResourceExhausted` at once. Default 512 MiB; 1 byte to 1 TiB.
     pub fn max_held_per_connection(mut self, bytes: usize) -> Self {
         self.set.max_held_per_connection = Some(bytes);
         self
@@ -219,7 +219,7 @@ impl ServerBuilder {
     }
 
     /// Bytes of one large request, and of all of a connection, that clients may have on their way.
-    /// At least 64 KiB and 256 KiB, at most 1 GiB; default 256 KiB and 4 MiB. Less saves memory,
+    /// At least 64 KiB and 256 KiB, at most 1 GiB; default 260 KiB and 4 MiB. Less saves memory,
     /// more is needed where bandwidth times delay is larger.
     pub fn credit(mut self, per_body: u32, per_connection: u32) -> Self {
         self.set.credit_per_body = Some(per_body);

@@ -370,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_reply_in_one_frame_ends_the_connection() {
         for kind in [Kind::Reply, Kind::AppError] {
-            for (length, is_fine) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
+            for (length, is_fine) in [(32 * 1024, true), (32 * 1024 + 1, false)] {
                 let mut frame = Vec::new();
                 put_frame(&mut frame, Header { kind, flags: 0, aux: 0, id: 1 }, |out| {
                     out.resize(out.len() + length, 0);

@@ -1,7 +1,7 @@
 //! Calls whose first attempt fails, and what becomes of them.
 
-use crate::script::{BOUND, Provider, Raw, RawClient};
-use rpc_client::{Balance, Client, EndpointState};
+use crate::script::{BOUND, Provider, Raw, RawClient, all_serve};
+use rpc_client::{Balance, Client};
 use rpc_core::{
     CallOptions, Outcome, RpcCode,
     discovery::{Instance, MemoryRegistry},
@@ -145,10 +145,7 @@ async fn a_call_that_may_have_run_is_not_undone_by_a_line_without_a_place() {
     let mut wide = providers[0].greet().await;
     let mut narrow = providers[1].accept().await;
     narrow.greet(Limits { max_in_flight: BASE_LIMITS.max_in_flight, ..Limits::default() }).await;
-    let known = || client.explain("test.Raw").known.unwrap().endpoints;
-    while known().iter().any(|endpoint| endpoint.state != EndpointState::Serving) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    all_serve(&client).await;
     let mut calls = JoinSet::new();
     for _ in 0..2 * BASE_LIMITS.max_in_flight {
         let proxy = proxy.clone();

@@ -1,6 +1,6 @@
 //! A provider made of single frames, and a contract to call it by.
 
-use rpc_client::Client;
+use rpc_client::{Client, EndpointState};
 use rpc_core::{
     Result,
     codec::Codec,
@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 /// No wait of a test is longer, so that a failure is one and no hang.
@@ -70,6 +70,16 @@ impl Provider {
     /// A client that knows this provider alone.
     pub async fn client(&self) -> Client {
         Client::connect(format!("static://{}", self.addr)).await.unwrap()
+    }
+}
+
+/// Waits until the client has read what all providers that it knows have greeted it with.
+pub async fn all_serve(client: &Client) {
+    let end = Instant::now() + BOUND;
+    let known = || client.explain("test.Raw").known.unwrap().endpoints;
+    while known().iter().any(|endpoint| endpoint.state != EndpointState::Serving) {
+        assert!(Instant::now() < end, "{:?}", known());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

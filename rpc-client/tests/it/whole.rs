@@ -1,6 +1,6 @@
 //! Large requests that leave in one piece, from a thread that is put aside meanwhile.
 
-use crate::script::{BOUND, Frame, Peer, Provider, Raw, RawClient};
+use crate::script::{BOUND, Frame, Peer, Provider, Raw, RawClient, all_serve};
 use rpc_client::{Balance, Client};
 use rpc_core::{
     BoxFuture, CallOptions, Outcome, RpcCode,
@@ -16,7 +16,7 @@ use std::{
 use tokio::{net::TcpStream, time::timeout};
 
 /// What fits into one window and is no small body.
-const LARGE: usize = 30_000;
+const LARGE: usize = 40_000;
 
 /// TCP, where a thread that has written as much stands still for so long, as on a busy machine.
 #[derive(Debug)]
@@ -88,6 +88,7 @@ async fn a_large_request_that_has_left_whole_when_its_time_ends_may_have_run() {
     let client = client(&[&provider], Duration::from_millis(1_500)).await;
     let raw: RawClient = client.get();
     let mut peer = provider.greet().await;
+    all_serve(&client).await;
     let raw = raw.with_options(CallOptions::new().timeout(Duration::from_secs(1)));
     let call = tokio::spawn(async move { raw.put("x".repeat(LARGE)).await });
     whole(&mut peer).await;
@@ -102,6 +103,7 @@ async fn a_large_request_that_has_left_whole_is_not_made_again_unless_idempotent
     let client = client(&[&one, &two], Duration::from_millis(300)).await;
     let raw: RawClient = client.get();
     let (mut first, mut second) = (one.greet().await, two.greet().await);
+    all_serve(&client).await;
     let call = tokio::spawn({
         let raw = raw.clone();
         async move { raw.put("x".repeat(LARGE)).await }

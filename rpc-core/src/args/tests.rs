@@ -109,7 +109,7 @@ fn other_values_go_through_serde_and_references_are_lent() {
 
 #[test]
 fn bytes_that_lie_apart_are_given_as_they_are() {
-    let long = vec![7; 20_000];
+    let long = vec![7; 40_000];
     let whole = written(|w| (&&&Out(&long)).rpc_write(w));
     let apart = || {
         let (long, mut bytes) = (LongBin::find(&whole[..9], whole.len()).unwrap(), Vec::new());
@@ -129,5 +129,5 @@ fn bytes_that_lie_apart_are_given_as_they_are() {
     let (body, _, content) = apart();
     let args = Args::new(Encoded::new(&body, Some(&content)), Codec::Named, &METHOD).unwrap();
     let numbers = (&&&&Slot::<Vec<u16>>::new()).rpc_read(&args, 0).unwrap().rpc_give();
-    assert_eq!(numbers, vec![7; 20_000]);
+    assert_eq!(numbers, vec![7; 40_000]);
 }

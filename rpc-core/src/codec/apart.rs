@@ -6,6 +6,7 @@
 //! buffer where that head is gets the `Vec`, one that asks for bytes borrows from it; for all other
 //! types the message is put together again, and decoded once more.
 
+use crate::defaults;
 use std::{
     ops::Range,
     sync::{Mutex, OnceLock, PoisonError},
@@ -27,7 +28,7 @@ pub(crate) struct LongBin {
 
 impl LongBin {
     /// Shorter ones are not worth memory of their own.
-    const LEAST: usize = 16 * 1024;
+    const LEAST: usize = defaults::SMALL_BODY as usize;
     /// Values that are looked at.
     const LOOK: usize = 64;
 

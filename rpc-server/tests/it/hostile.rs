@@ -46,8 +46,8 @@ async fn kinds_that_are_not_known_are_skipped_or_refused_as_their_number_says() 
 async fn a_large_request_in_one_frame_ends_the_connection() {
     let (server, state) = start_lab().await;
     let mut peer = RawPeer::connect(server.local_addr()).await;
-    let around = args(&Data { data: &[0; 16_000] }).len() - 16_000;
-    let most = vec![0; 16 * 1024 - around];
+    let around = args(&Data { data: &vec![0; 32_000] }).len() - 32_000;
+    let most = vec![0; 32 * 1024 - around];
     assert_eq!(
         peer.call(1, "length", &Data { data: &most }).await.value::<u64>(),
         most.len() as u64

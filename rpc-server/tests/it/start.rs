@@ -78,7 +78,7 @@ async fn an_unspecified_address_is_never_registered() {
 
 #[tokio::test]
 async fn a_request_that_could_never_be_held_is_a_mistake() {
-    let text = refusal(builder().max_message(512 << 20)).await;
+    let text = refusal(builder().max_message(768 << 20)).await;
     assert!(text.contains("max_message") && text.contains("max_held_per_connection"), "{text}");
     // Unless it is said, the largest request is as large as can be held.
     let server = builder().max_held(1 << 20).start().await.unwrap();

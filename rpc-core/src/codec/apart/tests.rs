@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 use std::{borrow::Cow, collections::BTreeMap, fmt::Debug};
 
-const LONG: usize = 20_000;
+const LONG: usize = 40_000;
 
 /// A message with its long bytes apart, if `find` sees them in the first `seen` bytes of it.
 fn split(whole: &[u8], seen: usize) -> Option<(Vec<u8>, Apart)> {
@@ -125,15 +125,15 @@ fn a_message_that_somebody_has_looked_at_decodes_all_the_same() {
 #[test]
 fn what_is_short_incomplete_or_far_behind_stays() {
     let find = |bytes: &[u8]| LongBin::find(bytes, 1 << 20);
-    assert_eq!(find(b"\xc5\x3f\xff"), None, "short");
-    assert_eq!(find(b"\xc5\x40\x00"), Some(LongBin { head: 0..3, length: 16 * 1024 }));
+    assert_eq!(find(b"\xc5\x7f\xff"), None, "short");
+    assert_eq!(find(b"\xc5\x80\x00"), Some(LongBin { head: 0..3, length: 32 * 1024 }));
     assert_eq!(find(b"\x92\xa2id\xc6\x00\x00\x40"), None, "the head is cut off");
-    let behind = |values: u8| [&[1].repeat(values.into())[..], b"\xc5\x40\x00"].concat();
+    let behind = |values: u8| [&[1].repeat(values.into())[..], b"\xc5\x80\x00"].concat();
     assert!(find(&behind(63)).is_some() && find(&behind(64)).is_none());
-    assert_eq!(find(b"\xda\x40\x00"), None, "a string");
+    assert_eq!(find(b"\xda\x80\x00"), None, "a string");
     let length = u32::MAX.to_be_bytes();
     assert_eq!(find(&[&b"\xc6"[..], &length].concat()), None, "beyond the message");
-    assert_eq!(LongBin::find(b"\xc5\x40\x00", 16 * 1024 + 2), None);
+    assert_eq!(LongBin::find(b"\xc5\x80\x00", 32 * 1024 + 2), None);
     assert_eq!(LongBin::find(b"", 0), None);
 }
 

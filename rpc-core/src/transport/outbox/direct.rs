@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Slices that are sent at once, at most.
-pub(in crate::transport) const SLICES: usize = 8;
+pub(in crate::transport) const SLICES: usize = 10;
 
 impl Outbox {
     /// Sends whole frames, `count` of them, that are made of `slices`, of which there are at most
