@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// A load counts when it has lasted for this many samples.
 const LASTING: usize = 3;
 /// Large bodies on their way at once from which a second connection helps.
-const LARGE_AT_ONCE: f64 = 8.0;
+const LARGE_AT_ONCE: f64 = 2.0;
 /// Bytes of large bodies a second below which they do not keep a connection busy: whoever is slow
 /// then, it is not the copying at the ends of one stream.
 const LARGE_RATE: f64 = 64.0 * 1024.0 * 1024.0;
@@ -157,11 +157,11 @@ mod tests {
 
     #[test]
     fn large_bodies_fill_it_when_many_are_on_their_way_and_move() {
-        assert!((load(&LARGE) - 8.0).abs() < 0.01);
+        assert!((load(&LARGE) - 32.0).abs() < 0.01);
         let slow = Sample { answers: 10, large: 20, bytes: 20 * 65_536, ..LARGE };
         assert!(load(&slow) < 0.1, "the handlers are slow, not the stream");
         let two = Sample { in_flight: 2, answers: 25, large: 50, bytes: 50 << 22, ..LARGE };
-        assert!(load(&two) < 1.0, "two at a time");
+        assert!(load(&two) <= 1.0, "two at a time");
         let mixed = Sample { in_flight: 18, answers: 13_000, large: 50, bytes: 50 << 22, ..LARGE };
         assert!(load(&mixed) < 0.1, "two large ones among small ones");
     }
