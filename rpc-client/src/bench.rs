@@ -34,6 +34,7 @@ pub struct Choice {
 struct Endpoints {
     gauges: Vec<Arc<(AtomicUsize, balance::Gauge)>>,
     turn: AtomicUsize,
+    now: Time,
 }
 
 impl Query for &Endpoints {
@@ -47,7 +48,7 @@ impl Query for &Endpoints {
 
     fn load(&self, index: usize) -> Load {
         let (active, gauge) = &*self.gauges[index];
-        gauge.load(active.load(Ordering::Relaxed), true)
+        gauge.load(active.load(Ordering::Relaxed), true, self.now)
     }
 
     fn fits(&mut self, index: usize) -> bool {
@@ -73,8 +74,11 @@ impl Choice {
         let members: Vec<_> = (0..count).map(member).collect();
         let field = Field::new(&members, RAMP, None);
         field.prepare(balance);
-        let endpoints =
-            Endpoints { gauges: (0..count).map(gauge).collect(), turn: AtomicUsize::new(0) };
+        let endpoints = Endpoints {
+            gauges: (0..count).map(gauge).collect(),
+            turn: AtomicUsize::new(0),
+            now: Time::now(),
+        };
         Self { balance, members, field, endpoints, key: 0 }
     }
 

@@ -206,7 +206,7 @@ impl Route {
             return Some((attempt, Time::now()));
         }
         progress.attempts += 1;
-        let observer = Observer { gauge: &connection.standing.gauge, since: progress.now };
+        let observer = Observer::begin(&connection.standing.gauge, progress.now);
         // Not kept: this future need not be larger.
         let sending = connection.send(&mut waiter, &request(call, progress, metadata), &body);
         let ending = match sending {

@@ -181,7 +181,15 @@ impl Field {
         let mut least = cost(query.load(best));
         for look in 1..looks.min(count) {
             let other = known.nth((start + look * step) % count);
-            let others = cost(query.load(other));
+            let mut others = cost(query.load(other));
+            if least >= PENALTY || others >= PENALTY {
+                // Only under peak EWMA does anything cost so much.
+                let less = f64::min(least, others);
+                if less > 0.0 && less < PENALTY {
+                    // This one is known. The other may not be, and is compared with it then.
+                    (least, others) = Load::times(query.load(best), query.load(other));
+                }
+            }
             if self.is_better((other, others), (best, least), query) {
                 (best, least) = (other, others);
             }
@@ -192,6 +200,7 @@ impl Field {
     /// Whether the first costs less than the second, each an endpoint and its cost. Who has less
     /// weight or warmth is compared as it is as often as in proportion to that, otherwise at a
     /// cost that is higher by as much.
+    #[inline]
     fn is_better(&self, a: (usize, f64), b: (usize, f64), query: &mut impl Query) -> bool {
         let (mut a_cost, mut b_cost) = (a.1, b.1);
         if self.known.differ || !self.warmths.is_empty() {

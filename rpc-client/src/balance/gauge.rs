@@ -6,7 +6,8 @@
 //! has recovered is found out in seconds and not in a multiple of the decay: the estimate never
 //! exceeds the slowest sample of the last 4 to 8 s, and one without a sample for 5 s is forgotten,
 //! so that a single call finds out anew: one that can be made again elsewhere, if what is forgotten
-//! is a failure. Time is an argument.
+//! is a failure. And one so that a few quick calls do not make an endpoint look as fast for others:
+//! a call that is not answered yet counts with the time that it has taken. Time is an argument.
 
 use super::Load;
 use crate::clock::Time;
@@ -25,6 +26,8 @@ const WINDOW: Duration = Duration::from_secs(4);
 const FORGOTTEN: Duration = Duration::from_secs(5);
 /// After this time also that it was one of failures.
 const FORGIVEN: Duration = Duration::from_secs(10);
+/// A call that is not answered for so long says no more of others: it may be one of its own kind.
+const LONG: Duration = Duration::from_secs(1);
 
 /// What is known of one endpoint. Updates that race lose one another's samples, never more.
 #[derive(Debug, Default)]
@@ -38,7 +41,11 @@ pub(crate) struct Gauge {
     slowest: AtomicU64,
     slowest_before: AtomicU64,
     window: AtomicU64,
-    /// What was forgotten last was a failure.
+    /// Since when a call has been in flight that began after the last answer; 0 if none is noted.
+    waits: AtomicU64,
+    /// The estimate that was forgotten last, as the bits of an `f64`, and whether it still counts
+    /// as one of failures.
+    forgotten: AtomicU64,
     failed: AtomicBool,
     /// The load that the last reply has reported.
     reported: AtomicU8,
@@ -58,8 +65,24 @@ pub(crate) enum Lesson {
 }
 
 impl Gauge {
+    /// An attempt begins. It is noted where nothing has come for longer than an answer is expected
+    /// to take: while answers come they say more, and nothing is written.
+    pub(crate) fn begin(&self, now: Time) {
+        if self.waits.load(Ordering::Relaxed) == 0 && passed(time(&self.at), now) >= self.nanos() {
+            self.waits.store(now.nanos(), Ordering::Relaxed);
+        }
+    }
+
+    /// An attempt ended, and says nothing of speed.
+    pub(crate) fn end(&self) {
+        if self.waits.load(Ordering::Relaxed) != 0 {
+            self.waits.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// An attempt that began at `since` ended `now`.
     pub(crate) fn learn(&self, lesson: Lesson, since: Time, now: Time) {
+        self.end();
         let (known, latency) = (self.nanos(), passed(since, now));
         let sample = match lesson {
             Lesson::Answered => latency,
@@ -105,10 +128,14 @@ impl Gauge {
         if !awaited && idle >= FORGOTTEN {
             let last = f64::from_bits(self.estimate.swap(0, Ordering::Relaxed));
             if last > 0.0 {
+                self.forgotten.store(last.to_bits(), Ordering::Relaxed);
                 self.failed.store(last >= PENALTY, Ordering::Relaxed);
             } else if idle >= FORGIVEN {
                 self.failed.store(false, Ordering::Relaxed);
             }
+        }
+        if self.nanos() > 0.0 && now.since(time(&self.waits)) >= LONG {
+            self.end();
         }
         // Who is avoided for its load sends no reply that would take it back.
         let reported = self.reported.load(Ordering::Relaxed);
@@ -117,20 +144,39 @@ impl Gauge {
 
     /// Begins anew: another process answers.
     pub(crate) fn forget(&self) {
-        for known in [&self.estimate, &self.slowest, &self.slowest_before] {
+        let Self { estimate, slowest, slowest_before, waits, forgotten, .. } = self;
+        for known in [estimate, slowest, slowest_before, waits, forgotten] {
             known.store(0, Ordering::Relaxed);
         }
         self.failed.store(false, Ordering::Relaxed);
         self.reported.store(0, Ordering::Relaxed);
     }
 
-    /// What the strategies need, with the number of calls in flight. `again`: for a call that can be
-    /// made again elsewhere.
-    pub(crate) fn load(&self, active: usize, again: bool) -> Load {
+    /// What the strategies need `now`, with the number of calls in flight. `again`: for a call that
+    /// can be made again elsewhere.
+    #[inline]
+    pub(crate) fn load(&self, active: usize, again: bool, now: Time) -> Load {
         let reported = self.reported.load(Ordering::Relaxed);
+        let (latency, since) = (self.nanos(), time(&self.waits));
+        let mut load = Load { active, latency, least: 0.0, reported };
+        if latency == 0.0 {
+            load.least = f64::from_bits(self.forgotten.load(Ordering::Relaxed));
+            if !again && self.failed.load(Ordering::Relaxed) {
+                load.latency = PENALTY;
+            }
+        }
+        if since.nanos() > 0 {
+            let waits = passed(since, now);
+            let takes = if latency == 0.0 { &mut load.least } else { &mut load.latency };
+            *takes = takes.max(waits);
+        }
+        load
+    }
+
+    /// The estimate, if anything is known.
+    pub(crate) fn latency(&self) -> Option<Duration> {
         let known = self.nanos();
-        let doubted = known == 0.0 && !again && self.failed.load(Ordering::Relaxed);
-        Load { active, latency: if doubted { PENALTY } else { known }, reported }
+        (known > 0.0).then(|| Duration::from_secs_f64(known / 1e9))
     }
 
     /// The estimate in ns; 0 when nothing is known.
@@ -177,7 +223,7 @@ mod tests {
     }
 
     fn ms(gauge: &Gauge) -> f64 {
-        gauge.load(0, true).latency / 1e6
+        gauge.load(0, true, at(0)).latency / 1e6
     }
 
     #[test]
@@ -238,7 +284,7 @@ mod tests {
     #[test]
     fn who_failed_is_tried_again_by_calls_first_that_can_be_made_again() {
         let gauge = Gauge::default();
-        let costs = |again| gauge.load(0, again).latency;
+        let costs = |again| gauge.load(0, again, at(0)).latency;
         learn(&gauge, Failed, MS, SECOND);
         gauge.review(false, at(6 * SECOND));
         assert!(costs(true) == 0.0 && costs(false) == PENALTY);
@@ -258,10 +304,60 @@ mod tests {
     fn a_reported_load_is_forgotten_unless_it_is_reported_again() {
         let gauge = Gauge::default();
         learn(&gauge, Lesson::Overloaded, MS, SECOND);
-        assert_eq!(gauge.load(0, true).reported, 255);
+        assert_eq!(gauge.load(0, true, at(0)).reported, 255);
         for _ in 0..8 {
             gauge.review(false, at(0));
         }
-        assert_eq!(gauge.load(0, true).reported, 0);
+        assert_eq!(gauge.load(0, true, at(0)).reported, 0);
+    }
+
+    /// What a call is expected to take at least, in ms.
+    fn takes(gauge: &Gauge, now: u64) -> u128 {
+        let Load { latency, least, .. } = gauge.load(1, true, at(now));
+        Duration::from_secs_f64(latency.max(least) / 1e9).as_millis()
+    }
+
+    #[test]
+    fn a_call_that_is_not_answered_counts_with_its_time() {
+        let gauge = Gauge::default();
+        gauge.begin(at(SECOND));
+        gauge.begin(at(SECOND + 1_000));
+        assert_eq!(takes(&gauge, SECOND + 5_000), 5, "the oldest one");
+        assert!(gauge.latency().is_none(), "that is not known");
+        learn(&gauge, Answered, MS * 6, SECOND + 6_000);
+        gauge.begin(at(SECOND + 11_000));
+        assert_eq!(takes(&gauge, SECOND + 30_000), 6, "what comes is as fast as it was");
+        gauge.begin(at(SECOND + 12_000));
+        assert_eq!(takes(&gauge, SECOND + 15_000), 6);
+        assert_eq!(takes(&gauge, SECOND + 20_000), 8);
+        gauge.end();
+        assert_eq!(takes(&gauge, SECOND + 20_000), 6);
+    }
+
+    #[test]
+    fn a_long_call_is_held_against_who_answers_others_for_a_second_or_two() {
+        let gauge = Gauge::default();
+        gauge.begin(at(SECOND));
+        gauge.review(true, at(9 * SECOND));
+        assert_eq!(takes(&gauge, 9 * SECOND), 8_000, "it may never answer");
+        learn(&gauge, Answered, MS, 9 * SECOND);
+        gauge.begin(at(10 * SECOND));
+        gauge.review(true, at(11 * SECOND - 1));
+        assert_eq!(takes(&gauge, 11 * SECOND), 1_000);
+        gauge.review(true, at(11 * SECOND));
+        assert_eq!(takes(&gauge, 12 * SECOND), 1);
+    }
+
+    #[test]
+    fn what_it_was_before_is_remembered_until_another_process_answers() {
+        let gauge = Gauge::default();
+        learn(&gauge, Answered, MS * 20, SECOND);
+        gauge.review(false, at(6 * SECOND));
+        assert!(gauge.latency().is_none());
+        gauge.begin(at(7 * SECOND));
+        assert_eq!(takes(&gauge, 7 * SECOND), 20);
+        assert_eq!(takes(&gauge, 7 * SECOND + 30_000), 30);
+        gauge.forget();
+        assert_eq!(takes(&gauge, 8 * SECOND), 0);
     }
 }

@@ -4,6 +4,8 @@
 //! each and a queue, a review each second as the client does it. Nothing in it depends on a real
 //! clock, and random numbers have a seed, so every run is the same.
 
+mod untold;
+
 use super::{Field, Gauge, Lesson, Load, Member, Query};
 use crate::clock::Time;
 use rpc_core::Balance;
@@ -24,6 +26,8 @@ enum Service {
     Takes(u64),
     /// Fails at once.
     Fails,
+    /// Says nothing.
+    Hangs,
 }
 
 fn time(micros: u64) -> Time {
@@ -33,9 +37,14 @@ fn time(micros: u64) -> Time {
 struct Server {
     behaviour: Box<dyn Fn(u64) -> Service>,
     workers: usize,
+    /// Calls in flight beyond this are refused.
+    limit: usize,
+    refused: usize,
     weight: u32,
     /// When its instance was first there.
     born: u64,
+    /// What the last call took, a moment before it all begins.
+    took: u64,
     busy: usize,
     /// Callers that wait for a worker, and since when.
     queue: VecDeque<(usize, u64)>,
@@ -49,8 +58,11 @@ fn server(behaviour: impl Fn(u64) -> Service + 'static) -> Server {
     Server {
         behaviour: Box::new(behaviour),
         workers: 1000,
+        limit: 1000,
+        refused: 0,
         weight: 100,
         born: 0,
+        took: 0,
         busy: 0,
         queue: VecDeque::new(),
         active: 0,
@@ -66,6 +78,14 @@ fn takes(micros: u64) -> Server {
 impl Server {
     fn workers(self, workers: usize) -> Self {
         Self { workers, ..self }
+    }
+
+    fn limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    fn took(self, took: u64) -> Self {
+        Self { took, ..self }
     }
 
     fn weight(self, weight: u32) -> Self {
@@ -102,6 +122,8 @@ struct World {
     /// Pause of a caller between two calls.
     pause: u64,
     callers: usize,
+    /// A caller waits for the answer before the pause begins.
+    patient: bool,
     random: fastrand::Rng,
     turn: usize,
 }
@@ -112,6 +134,7 @@ struct Sight<'a> {
     there: &'a [usize],
     random: &'a mut fastrand::Rng,
     turn: &'a mut usize,
+    now: Time,
 }
 
 impl Query for Sight<'_> {
@@ -124,7 +147,7 @@ impl Query for Sight<'_> {
     }
     fn load(&self, index: usize) -> Load {
         let server = &self.servers[self.there[index]];
-        server.gauge.load(server.active, true)
+        server.gauge.load(server.active, true, self.now)
     }
     fn fits(&mut self, _: usize) -> bool {
         true
@@ -134,7 +157,16 @@ impl Query for Sight<'_> {
 impl World {
     fn new(balance: Balance, callers: usize, pause: u64, servers: Vec<Server>) -> Self {
         let random = fastrand::Rng::with_seed(42);
-        Self { servers, balance, pause, callers, random, turn: 0 }
+        Self { servers, balance, pause, callers, patient: true, random, turn: 0 }
+    }
+
+    /// So many calls a second, whether earlier ones have ended or not.
+    fn steady(balance: Balance, rate: u64, servers: Vec<Server>) -> Self {
+        Self { patient: false, ..Self::new(balance, 1, SECOND / rate, servers) }
+    }
+
+    fn seed(self, seed: u64) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), ..self }
     }
 
     /// Runs for so many seconds.
@@ -149,6 +181,9 @@ impl World {
         for server in &mut self.servers {
             server.born = if server.born == 0 { 0 } else { start + server.born };
             server.began = vec![0; seconds + 1];
+            if server.took > 0 {
+                server.gauge.learn(Lesson::Answered, time(start - server.took), time(start));
+            }
         }
         let (mut field, mut there) = (Field::new(&[], Duration::ZERO, None), Vec::new());
         let end = start + seconds as u64 * SECOND;
@@ -163,11 +198,20 @@ impl World {
                 }
                 Event::Call(caller) => {
                     let Self { servers, random, turn, balance, .. } = &mut self;
-                    let mut sight = Sight { servers, there: &there, random, turn };
+                    let mut sight = Sight { servers, there: &there, random, turn, now: time(now) };
                     let index = there[field.choose(*balance, None, &mut sight).unwrap()];
                     let server = &mut self.servers[index];
-                    server.active += 1;
                     server.began[((now - start) / SECOND) as usize] += 1;
+                    server.gauge.begin(time(now));
+                    if !self.patient {
+                        events.push(Reverse((now + self.pause, Event::Call(caller))));
+                    }
+                    if server.active >= server.limit {
+                        server.refused += 1;
+                        server.gauge.learn(Lesson::Overloaded, time(now), time(now));
+                        continue;
+                    }
+                    server.active += 1;
                     if server.busy < server.workers {
                         server.busy += 1;
                         events.push(self.begin(index, caller, now, now));
@@ -177,6 +221,9 @@ impl World {
                 }
                 Event::Done { server: index, caller, since, failed } => {
                     let server = &mut self.servers[index];
+                    // As it is told: with the call that is answered.
+                    let full = server.active * 255 / server.limit;
+                    server.gauge.reported(u8::try_from(full).unwrap());
                     server.active -= 1;
                     let lesson = if failed { Lesson::Failed } else { Lesson::Answered };
                     server.gauge.learn(lesson, time(since), time(now));
@@ -184,7 +231,9 @@ impl World {
                         Some((next, since)) => events.push(self.begin(index, next, since, now)),
                         None => server.busy -= 1,
                     }
-                    events.push(Reverse((now + self.pause, Event::Call(caller))));
+                    if self.patient {
+                        events.push(Reverse((now + self.pause, Event::Call(caller))));
+                    }
                 }
             }
         }
@@ -202,6 +251,7 @@ impl World {
         let (takes, failed) = match (self.servers[server].behaviour)(now % (1_000 * SECOND)) {
             Service::Takes(micros) => (micros * self.random.u64(90..=110) / 100, false),
             Service::Fails => (MS / 10, true),
+            Service::Hangs => (1_000_000 * SECOND, false),
         };
         Reverse((now + takes, Event::Done { server, caller, since, failed }))
     }

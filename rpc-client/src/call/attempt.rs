@@ -66,18 +66,25 @@ impl Attempt {
 /// Tells an endpoint's gauge how an attempt ended, also when its caller goes away or another
 /// provider was faster.
 pub(super) struct Observer<'a> {
-    pub(super) gauge: &'a Gauge,
+    gauge: &'a Gauge,
     pub(super) since: Time,
 }
 
-impl Observer<'_> {
+impl<'a> Observer<'a> {
+    /// An attempt begins.
+    pub(super) fn begin(gauge: &'a Gauge, now: Time) -> Self {
+        gauge.begin(now);
+        Self { gauge, since: now }
+    }
+
     /// The attempt is over; it and when it ended.
     pub(super) fn saw(self, attempt: Attempt) -> (Attempt, Time) {
         let Self { gauge, since } = *std::mem::ManuallyDrop::new(self);
         let now = attempt.at.unwrap_or_else(Time::now);
         let code = attempt.result.as_ref().err().map(RpcError::code);
-        if let Some(lesson) = verdict::lesson(attempt.ended, code, attempt.at_fault) {
-            gauge.learn(lesson, since, now);
+        match verdict::lesson(attempt.ended, code, attempt.at_fault) {
+            Some(lesson) => gauge.learn(lesson, since, now),
+            None => gauge.end(),
         }
         (attempt, now)
     }

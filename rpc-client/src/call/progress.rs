@@ -74,6 +74,6 @@ impl Progress {
     /// What the next attempt needs.
     pub(super) fn wish(&self) -> Wish<'_> {
         let again = self.idempotent && self.retries > 0;
-        Wish { balance: self.balance, key: self.key, tried: &self.tried, again }
+        Wish { balance: self.balance, key: self.key, tried: &self.tried, again, now: self.now }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Outlook, Side};
 use crate::{
     balance::{Field, Load, Member, Query},
+    clock::Time,
     connection::Connection,
     standing::Standing,
 };
@@ -55,6 +56,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) tried: &'a [Tried],
     /// It can be made again elsewhere if it fails.
     pub(crate) again: bool,
+    /// When it asks.
+    pub(crate) now: Time,
 }
 
 /// An attempt's place.
@@ -140,13 +143,13 @@ impl Candidate {
     pub(super) fn side(&self) -> Side {
         let Member { addr, weight, age } = self.member;
         let full = self.connections().all(|c| c.is_full());
-        Side { number: self.number(), addr, weight, age, load: self.load(true), full }
+        Side { number: self.number(), addr, weight, age, load: self.load(true, Time::now()), full }
     }
 
     /// How busy it is, for a call that can, or can't, be made again elsewhere.
-    fn load(&self, again: bool) -> Load {
+    fn load(&self, again: bool, now: Time) -> Load {
         let more: usize = self.more.iter().map(|c| c.in_flight()).sum();
-        self.standing.gauge.load(self.first.in_flight() + more, again)
+        self.standing.gauge.load(self.first.in_flight() + more, again, now)
     }
 }
 
@@ -190,6 +193,7 @@ struct Choice<'a> {
     tried: &'a [Tried],
     /// The call can be made again elsewhere.
     again: bool,
+    now: Time,
     /// The endpoint that fitted last, and its connection.
     fitted: Option<(usize, &'a Arc<Connection>)>,
     seen: Seen,
@@ -218,7 +222,7 @@ impl Query for Choice<'_> {
     }
 
     fn load(&self, index: usize) -> Load {
-        self.candidates[index].load(self.again)
+        self.candidates[index].load(self.again, self.now)
     }
 
     fn fits(&mut self, index: usize) -> bool {
@@ -258,8 +262,8 @@ impl Picks {
         }
         for line in [&self.ready, &self.greeting] {
             let candidates = &*line.candidates;
-            let Wish { tried, again, .. } = *wish;
-            let mut choice = Choice { candidates, turn, tried, again, fitted: None, seen };
+            let Wish { tried, again, now, .. } = *wish;
+            let mut choice = Choice { candidates, turn, tried, again, now, fitted: None, seen };
             if let Some(index) = line.field.choose(wish.balance, wish.key, &mut choice) {
                 let connection = match choice.fitted {
                     Some((fitted, connection)) if fitted == index => Some(connection),

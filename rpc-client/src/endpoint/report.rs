@@ -1,7 +1,7 @@
 //! What a person is told about an endpoint.
 
 use super::{Endpoint, EndpointState, Listed, Reach, Removal, why};
-use crate::clock::{now_ms, seconds};
+use crate::clock::{Time, now_ms, seconds};
 use rpc_core::{defaults, discovery::Instance, transport::lock};
 use serde::{Serialize, Serializer};
 use std::{fmt, net::SocketAddr, time::Duration};
@@ -109,7 +109,7 @@ impl Endpoint {
         let known = lock(&self.known);
         let (state, since) = known.state;
         let in_flight = known.connections.iter().map(|c| c.in_flight()).sum();
-        let load = self.standing.gauge.load(in_flight, true);
+        let load = self.standing.gauge.load(in_flight, true, Time::of(now));
         let last = self.standing.last_fault();
         EndpointReport {
             why: known.why(phase, last.as_deref(), in_flight, now),
@@ -118,7 +118,7 @@ impl Endpoint {
             weight: known.weight,
             connections: known.connections.iter().filter(|c| !c.is_ended()).count(),
             in_flight,
-            latency: load.known_latency(),
+            latency: self.standing.gauge.latency(),
             load: load.reported_share(),
             last_fault: last.map(|last| last.to_string()),
             faults_in_a_row: in_a_row,

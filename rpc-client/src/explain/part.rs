@@ -43,8 +43,9 @@ fn slow(balance: Balance, me: &Side, all: &[Side]) -> Option<String> {
     let known = others.filter_map(|side| Some((side.load.expected()?, side.addr)));
     let (least, best) = known.min()?;
     let Some(expected) = me.load.expected() else {
-        return (me.load.active > 0)
-            .then(|| "its latency is not known yet: it gets one call at a time".to_owned());
+        return (me.load.active > 0).then(|| {
+            "its latency is not known yet: it gets few calls until it has answered".to_owned()
+        });
     };
     (expected > least * SLOW).then(|| {
         format!(
@@ -84,7 +85,7 @@ mod tests {
     const WARM_UP: Duration = Duration::from_secs(10);
 
     fn side(number: u64) -> Side {
-        let load = Load { active: 0, latency: 1e6, reported: 0 };
+        let load = Load { latency: 1e6, ..Load::default() };
         let addr = ([10, 0, 0, u8::try_from(number).unwrap()], 9000).into();
         Side { number, addr, weight: 100, age: WARM_UP, load, full: false }
     }
@@ -115,10 +116,10 @@ mod tests {
              least, and 1.0ms of 10.0.0.2:9000"
         );
         assert_eq!(says(LeastActive, slow), "");
-        let unknown = |side: &mut Side| side.load = Load { active: 1, latency: 0.0, reported: 0 };
+        let unknown = |side: &mut Side| (side.load.active, side.load.latency) = (1, 0.0);
         assert_eq!(
             says(PeakEwma, unknown),
-            "its latency is not known yet: it gets one call at a time"
+            "its latency is not known yet: it gets few calls until it has answered"
         );
         let loaded = |side: &mut Side| side.load.reported = 229;
         assert_eq!(says(LeastActive, loaded), "it gets fewer calls: it says that it is 90 % full");

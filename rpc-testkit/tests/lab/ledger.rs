@@ -2,6 +2,7 @@
 
 use rpc_client::{Client, ClientBuilder};
 use rpc_core::{Outcome, RpcError, rpc_client, rpc_service};
+use rpc_server::ServerBuilder;
 use rpc_testkit::{
     lab::{Lab, Tally},
     load::{Calls, Load, Turn},
@@ -87,13 +88,22 @@ impl Ledger for Clerk {
 
 /// Starts so many providers of it, and gives them manners.
 pub(crate) async fn clerks(lab: &mut Lab, count: usize) -> Vec<Arc<Manner>> {
+    clerks_with(lab, count, |server| server).await
+}
+
+/// The same with settings of their own.
+pub(crate) async fn clerks_with(
+    lab: &mut Lab,
+    count: usize,
+    build: fn(ServerBuilder) -> ServerBuilder,
+) -> Vec<Arc<Manner>> {
     let mut manners = Vec::new();
     for number in 0..count {
         let (tally, manner) = (lab.tally(), Arc::<Manner>::default());
         manners.push(Arc::clone(&manner));
         lab.provider(move |server| {
             let (tally, manner) = (tally.clone(), Arc::clone(&manner));
-            server.collected(false).service(Clerk { tally, number, manner })
+            build(server).collected(false).service(Clerk { tally, number, manner })
         })
         .await;
     }

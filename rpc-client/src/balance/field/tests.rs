@@ -3,7 +3,7 @@
 use super::*;
 use crate::balance::position;
 
-const IDLE: Load = Load { active: 0, latency: 0.0, reported: 0 };
+const IDLE: Load = Load { active: 0, latency: 0.0, least: 0.0, reported: 0 };
 const OLD: Duration = Duration::from_hours(1);
 const RAMP: Duration = Duration::from_secs(10);
 
@@ -97,8 +97,8 @@ fn weight_zero_gets_nothing_unless_all_are_zero_or_nobody_else_is_left() {
 
 #[test]
 fn peak_ewma_looks_further_when_both_that_it_drew_fail() {
-    let fails = |calls| Load { active: calls, latency: 5e9, reported: 0 };
-    let works = Load { active: 30, latency: 100e6, reported: 0 };
+    let fails = |calls| Load { active: calls, latency: 5e9, ..IDLE };
+    let works = Load { active: 30, latency: 100e6, ..IDLE };
     let load = |index| if index == 1 { works } else { fails(index) };
     assert_eq!(shares(Balance::PeakEwma, &[100; 3], load), [0, 100, 0]);
     assert_eq!(shares(Balance::PeakEwma, &[100; 8], load), [0, 100, 0, 0, 0, 0, 0, 0]);
@@ -188,23 +188,26 @@ fn least_active_avoids_the_busy_and_shares_among_equals() {
 
 #[test]
 fn a_reported_load_counts_as_calls_in_flight() {
-    let load = |index| Load { active: 2, latency: 1e6, reported: [255, 0, 0][index] };
+    let load = |index| Load { active: 2, latency: 1e6, reported: [255, 0, 0][index], ..IDLE };
     for balance in [Balance::LeastActive, Balance::PeakEwma] {
         assert_eq!(shares(balance, &[100; 3], load)[0], 0, "{balance}");
     }
 }
 
 #[test]
-fn peak_ewma_avoids_the_slow_and_tries_the_unknown_once() {
+fn peak_ewma_avoids_the_slow_and_gives_the_unknown_less_than_the_known() {
     let slow = |index| Load { latency: [20e6, 1e6, 1e6][index], ..IDLE };
     assert_eq!(shares(Balance::PeakEwma, &[100; 3], slow), [0, 50, 50]);
-    let tried = |active| {
+    let tried = |unknown: Load| {
         shares(Balance::PeakEwma, &[100; 3], move |index| match index {
-            0 => Load { active, ..IDLE },
-            _ => Load { active: 10, latency: 1e6, reported: 0 },
+            0 => unknown,
+            _ => Load { active: 9, latency: 1e6, ..IDLE },
         })[0]
     };
-    assert!(tried(0) > 60 && tried(1) == 0);
+    assert!(tried(IDLE) > 60);
+    assert!(tried(Load { active: 4, ..IDLE }) > 60, "half of what the others have");
+    assert!(tried(Load { active: 6, ..IDLE }) == 0);
+    assert!(tried(Load { active: 1, least: 6e6, ..IDLE }) == 0, "it may never answer");
     assert_eq!(shares(Balance::PeakEwma, &[100; 4], |_| IDLE), [25; 4], "nothing known of any");
 }
 
@@ -214,7 +217,7 @@ fn least_active_and_peak_ewma_give_less_to_less_weight() {
     for balance in [Balance::LeastActive, Balance::PeakEwma] {
         let idle = shares(balance, &[100, 10], known);
         assert!((3..=10).contains(&idle[1]), "{balance}: {idle:?}");
-        let busy = |index: usize| Load { active: [19, 0][index], latency: 1e6, reported: 0 };
+        let busy = |index: usize| Load { active: [19, 0][index], latency: 1e6, ..IDLE };
         assert_eq!(shares(balance, &[100, 10], busy)[1], 100, "{balance}: more work");
     }
 }

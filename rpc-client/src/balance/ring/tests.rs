@@ -12,7 +12,7 @@ impl Query for InFlight {
         unreachable!("a ring is not random")
     }
     fn load(&self, index: usize) -> Load {
-        Load { active: self.0[index], latency: 0.0, reported: 0 }
+        Load { active: self.0[index], ..Load::default() }
     }
     fn fits(&mut self, _: usize) -> bool {
         true

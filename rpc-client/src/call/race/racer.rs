@@ -70,7 +70,7 @@ async fn run(
     silent: Arc<AtomicBool>,
 ) -> (Attempt, Time) {
     let (connection, mut waiter) = (place.connection(), place.waiter());
-    let observer = Observer { gauge: &connection.standing.gauge, since: request.now };
+    let observer = Observer::begin(&connection.standing.gauge, request.now);
     let ending = match connection.send(&mut waiter, &request, &body) {
         Sending::Done => None,
         Sending::Leads => {
