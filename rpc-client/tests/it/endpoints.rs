@@ -9,7 +9,7 @@ use rpc_core::{
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     time::{Instant, timeout},
 };
 
@@ -41,15 +41,16 @@ async fn of_many_instances_some_are_dialled_and_none_that_is_disabled() {
 #[tokio::test]
 async fn a_new_instance_at_an_old_address_is_dialled_as_soon_as_it_is_listed() {
     let registry = MemoryRegistry::new();
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Nobody else gets the port, and nobody listens there yet.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let addr = port.local_addr().unwrap();
-    drop(port);
     let instance = |n| Instance { id: InstanceId::from_u64(n), ..Instance::at(addr) };
     registry.add("test.Raw", instance(1));
     let client: RawClient = Client::connect(registry.clone()).await.unwrap().get();
     // By now it is dialled every five seconds or so, and calls no longer wait for it.
     tokio::time::sleep(Duration::from_secs(9)).await;
-    let provider = Provider::at(addr).await;
+    let provider = Provider { listener: port.listen(16).unwrap(), addr };
     registry.add("test.Raw", instance(2));
     let call = tokio::spawn(async move { client.put("a".into()).await });
     let peer = timeout(Duration::from_secs(1), provider.greet()).await;

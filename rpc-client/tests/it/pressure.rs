@@ -197,10 +197,18 @@ async fn calls_that_an_overloaded_provider_refuses_are_told_when_that_goes_on() 
 
 #[tokio::test]
 async fn a_moment_in_which_calls_wait_is_nothing_to_tell() {
-    let (builder, mut told) = hook(Client::builder().pressure_window(WINDOW));
-    let mut full = Full::new(builder, 10).await;
-    full.answer_all().await;
-    assert!(timeout(2 * WINDOW, told.recv()).await.is_err());
+    // On a busy machine it may be more than a moment: then once more.
+    for _ in 0..20 {
+        let (builder, mut told) = hook(Client::builder().pressure_window(WINDOW));
+        let began = Instant::now();
+        let mut full = Full::new(builder, 10).await;
+        full.answer_all().await;
+        if began.elapsed() < WINDOW / 2 {
+            assert!(timeout(2 * WINDOW, told.recv()).await.is_err());
+            return;
+        }
+    }
+    panic!("it is never answered in half of the window");
 }
 
 #[tokio::test]

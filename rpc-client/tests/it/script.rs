@@ -32,7 +32,7 @@ pub trait Raw {
 
 /// Where a scripted provider listens.
 pub struct Provider {
-    listener: TcpListener,
+    pub listener: TcpListener,
     pub addr: SocketAddr,
 }
 

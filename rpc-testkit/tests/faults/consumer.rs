@@ -2,7 +2,7 @@
 
 use crate::{
     ledger::{Ledger as _, LedgerClient},
-    scene::{SESSION, SOON, Scene, short, until_reached},
+    scene::{SESSION, SOON, Scene, short, until, until_reached},
 };
 use rpc_client::Client;
 use rpc_core::{CallOptions, RpcCode};
@@ -35,8 +35,6 @@ pub(crate) fn consumer_process() {
             let ledger = hasty.clone();
             calls.spawn(async move { ledger.book(format!("stopped-{number}"), HOLD).await });
         }
-        // All are with their providers.
-        sleep(Duration::from_millis(u64::from(HOLD) / 2)).await;
         process::say("calling");
         let (mut well, mut late) = (0, 0);
         for result in calls.join_all().await {
@@ -65,6 +63,8 @@ async fn p4_a_client_that_was_stopped_runs_nothing_twice_and_finds_what_has_chan
     let mut client = Process::start("consumer_process", &[&url], log).unwrap();
     let said = timeout(2 * SOON, client.hear()).await.unwrap().unwrap();
     assert_eq!(said, "calling");
+    let all_run = || scene.journal.read().unwrap().len() == CALLS as usize;
+    until("all calls are with their providers", all_run).await;
     client.signal("STOP");
     // Its session expires, one provider leaves and one dies, and another one comes.
     sleep(2 * SESSION).await;
