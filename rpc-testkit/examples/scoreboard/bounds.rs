@@ -173,7 +173,7 @@ pub(crate) fn judge(
         let after = figures.recovered.as_secs_f32();
         verdict.broken.push(format!("as before only {after:.1} s after the overload"));
     }
-    refusals(kind, calls, &mut verdict.broken);
+    refusals(kind, away(marks) > 0, calls, &mut verdict.broken);
     verdict
 }
 
@@ -193,21 +193,30 @@ fn second(kind: Kind, calls: &[&Call]) -> usize {
 /// A refusal takes no longer than this (99 of a hundred): at once, or after the attempts elsewhere
 /// with their pauses.
 const REFUSAL: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+/// What may be sent again waits for so long for a provider that is away, when others refuse it; what
+/// waits in one that is stopped is refused when it goes on.
+const AWAY: Duration = Duration::from_secs(6);
 /// After an overload all is as before within this time.
 const RECOVERED: Duration = Duration::from_secs(2);
 /// Of what the providers can do, this share is done under overload.
 const GOODPUT: f64 = 0.8;
 
-fn refusals(kind: Kind, calls: &[&Call], broken: &mut Vec<String>) {
+fn refusals(kind: Kind, away: bool, calls: &[&Call], broken: &mut Vec<String>) {
     let refused = |call: &&&Call| {
         call.result.as_ref().is_err_and(|error| error.outcome() == Outcome::Refused)
     };
     let took = calls.iter().filter(refused).map(|call| call.ended - call.began);
     let p99 = quantile(&mut took.collect::<Vec<_>>(), 99);
-    let limit = REFUSAL[usize::from(kind.retries)];
+    let waits = if away { AWAY } else { Duration::ZERO };
+    let limit = REFUSAL[usize::from(kind.retries)] + waits;
     if p99 > limit {
         broken.push(format!("99 % of the refusals take {p99:.0?}, {limit:.0?} are allowed"));
     }
+}
+
+/// Providers that can do nothing for some of the time.
+fn away(marks: &[Mark]) -> usize {
+    marks.iter().filter(|mark| matches!(mark.act, Act::Kill(_) | Act::Pause(_))).count()
 }
 
 fn surge(marks: &[Mark]) -> Option<(Instant, Instant)> {
@@ -215,8 +224,8 @@ fn surge(marks: &[Mark]) -> Option<(Instant, Instant)> {
     Some((at(true)?, at(false)?))
 }
 
-/// Calls a second that ended well during an overload, and what they have to be at least; `None`
-/// without one.
+/// Calls a second that ended well during an overload, and what they have to be at least: what those
+/// providers can do that are there all the time. `None` without one.
 pub(crate) fn goodput(scenario: &Scenario, marks: &[Mark], calls: &[Call]) -> Option<(f64, f64)> {
     // Until the queues are full more may be done.
     const SETTLED: Duration = Duration::from_secs(1);
@@ -225,7 +234,7 @@ pub(crate) fn goodput(scenario: &Scenario, marks: &[Mark], calls: &[Call]) -> Op
     let in_time = |call: &&Call| (from..until).contains(&call.ended);
     let well = calls.iter().filter(|call| call.result.is_ok()).filter(in_time).count();
     let seconds = until.saturating_duration_since(from).as_secs_f64();
-    let capacity = scenario.load.capacity(scenario.providers)?;
+    let capacity = scenario.load.capacity(scenario.providers.saturating_sub(away(marks)))?;
     Some((f64::from(u32::try_from(well).ok()?) / seconds, GOODPUT * capacity))
 }
 
