@@ -12,7 +12,7 @@ use crate::{
 };
 use rpc_core::{Outcome, RpcCode, RpcError};
 use rpc_testkit::{journal::Executions, load::Call};
-use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
 /// Why calls may fail, and those made or in flight from when to when.
@@ -173,7 +173,7 @@ pub(crate) fn judge(
         let after = figures.recovered.as_secs_f32();
         verdict.broken.push(format!("as before only {after:.1} s after the overload"));
     }
-    refusals(kind, away(marks) > 0, calls, &mut verdict.broken);
+    refusals(kind, marks, calls, &mut verdict.broken);
     verdict
 }
 
@@ -193,21 +193,22 @@ fn second(kind: Kind, calls: &[&Call]) -> usize {
 /// A refusal takes no longer than this (99 of a hundred): at once, or after the attempts elsewhere
 /// with their pauses.
 const REFUSAL: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
-/// What may be sent again waits for so long for a provider that is away, when others refuse it; what
-/// waits in one that is stopped is refused when it goes on.
-const AWAY: Duration = Duration::from_secs(6);
+/// What may be sent again waits for so long at most for a provider that was killed, when others
+/// refuse it.
+const LOST: Duration = Duration::from_secs(5);
 /// After an overload all is as before within this time.
 const RECOVERED: Duration = Duration::from_secs(2);
 /// Of what the providers can do, this share is done under overload.
 const GOODPUT: f64 = 0.8;
 
-fn refusals(kind: Kind, away: bool, calls: &[&Call], broken: &mut Vec<String>) {
+fn refusals(kind: Kind, marks: &[Mark], calls: &[&Call], broken: &mut Vec<String>) {
     let refused = |call: &&&Call| {
         call.result.as_ref().is_err_and(|error| error.outcome() == Outcome::Refused)
     };
     let took = calls.iter().filter(refused).map(|call| call.ended - call.began);
     let p99 = quantile(&mut took.collect::<Vec<_>>(), 99);
-    let waits = if away { AWAY } else { Duration::ZERO };
+    let lost = marks.iter().any(|mark| matches!(mark.act, Act::Kill(_)));
+    let waits = if lost && kind.retries { LOST } else { Duration::ZERO };
     let limit = REFUSAL[usize::from(kind.retries)] + waits;
     if p99 > limit {
         broken.push(format!("99 % of the refusals take {p99:.0?}, {limit:.0?} are allowed"));
@@ -216,7 +217,11 @@ fn refusals(kind: Kind, away: bool, calls: &[&Call], broken: &mut Vec<String>) {
 
 /// Providers that can do nothing for some of the time.
 fn away(marks: &[Mark]) -> usize {
-    marks.iter().filter(|mark| matches!(mark.act, Act::Kill(_) | Act::Pause(_))).count()
+    let away = marks.iter().filter_map(|mark| match mark.act {
+        Act::Kill(index) | Act::Pause(index) => Some(index),
+        _ => None,
+    });
+    away.collect::<BTreeSet<_>>().len()
 }
 
 fn surge(marks: &[Mark]) -> Option<(Instant, Instant)> {
