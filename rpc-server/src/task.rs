@@ -28,7 +28,7 @@ pub(crate) struct Task {
     pub(crate) permit: Permit,
     /// Its place within the limits of its method, until the handler has ended.
     pub(crate) place: Option<Place>,
-    /// Until it is known that its answer will not come together with those of others.
+    /// While its answer may leave together with those of others.
     pub(crate) queued: Option<Queued>,
 }
 

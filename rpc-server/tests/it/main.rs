@@ -13,6 +13,7 @@ mod config;
 mod deadlines;
 mod descriptors;
 mod drops;
+mod gathered;
 mod greeting;
 mod hostile;
 mod large;
