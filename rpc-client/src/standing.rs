@@ -106,6 +106,12 @@ impl Standing {
         }
     }
 
+    /// One of its connections was silent and is not any more.
+    pub(crate) fn resumed(&self, now: Time) {
+        self.gauge.resumed(now);
+        self.endpoint.notify_one();
+    }
+
     /// One of its connections broke.
     pub(crate) fn connection_broke(&self, now: Time) {
         self.broke.store(now.nanos(), Ordering::Relaxed);

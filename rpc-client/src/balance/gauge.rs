@@ -6,8 +6,10 @@
 //! has recovered is found out in seconds and not in a multiple of the decay: the estimate never
 //! exceeds the slowest sample of the last 4 to 8 s, and one without a sample for 5 s is forgotten,
 //! so that a single call finds out anew: one that can be made again elsewhere, if what is forgotten
-//! is a failure. And one so that a few quick calls do not make an endpoint look as fast for others:
-//! a call that is not answered yet counts with the time that it has taken. Time is an argument.
+//! is a failure; and what calls met in a silence is forgotten when that ends: the endpoint was out
+//! of rotation, and to avoid it for seconds more would only fill the others. And one so that a few
+//! quick calls do not make an endpoint look as fast for others: a call that is not answered yet
+//! counts with the time that it has taken. Time is an argument.
 
 use super::Load;
 use crate::clock::Time;
@@ -43,6 +45,8 @@ pub(crate) struct Gauge {
     window: AtomicU64,
     /// Since when a call has been in flight that began after the last answer; 0 if none is noted.
     waits: AtomicU64,
+    /// When it went on after a silence; 0 if it never was silent.
+    resumed: AtomicU64,
     /// The estimate that was forgotten last, as the bits of an `f64`, and whether it still counts
     /// as one of failures.
     forgotten: AtomicU64,
@@ -83,6 +87,9 @@ impl Gauge {
     /// An attempt that began at `since` ended `now`.
     pub(crate) fn learn(&self, lesson: Lesson, since: Time, now: Time) {
         self.end();
+        if lesson != Lesson::Overloaded && since < time(&self.resumed) {
+            return;
+        }
         let (known, latency) = (self.nanos(), passed(since, now));
         let sample = match lesson {
             Lesson::Answered => latency,
@@ -140,6 +147,12 @@ impl Gauge {
         // Who is avoided for its load sends no reply that would take it back.
         let reported = self.reported.load(Ordering::Relaxed);
         self.reported(reported / 2);
+    }
+
+    /// It goes on after a silence: what calls tell that began before says nothing of others.
+    pub(crate) fn resumed(&self, now: Time) {
+        self.forget();
+        self.resumed.store(now.nanos(), Ordering::Relaxed);
     }
 
     /// Begins anew: another process answers.
@@ -298,6 +311,25 @@ mod tests {
         assert!(costs(false) < 1.01e6, "it has recovered");
         gauge.review(false, at(22 * SECOND));
         assert!(costs(false) == 0.0);
+    }
+
+    #[test]
+    fn what_calls_met_in_a_silence_is_forgotten_with_its_end() {
+        let gauge = Gauge::default();
+        learn(&gauge, Answered, MS, SECOND);
+        learn(&gauge, Failed, MS * 2000, 3 * SECOND);
+        gauge.resumed(at(6 * SECOND));
+        assert!(gauge.latency().is_none());
+        learn(&gauge, Failed, MS * 5000, 6 * SECOND + 1);
+        learn(&gauge, Answered, MS * 4000, 6 * SECOND + 2);
+        learn(&gauge, AtLeast, MS * 2, 6 * SECOND + 1_000);
+        assert!(gauge.latency().is_none(), "they began before");
+        learn(&gauge, Answered, MS, 6 * SECOND + 1_000);
+        assert!((ms(&gauge) - 1.0).abs() < 1e-6);
+        for review in 6..15 {
+            gauge.review(true, at(review * SECOND));
+            assert!((ms(&gauge) - 1.0).abs() < 1e-6, "after {review}: {}", ms(&gauge));
+        }
     }
 
     #[test]

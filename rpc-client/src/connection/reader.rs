@@ -1,6 +1,6 @@
 //! The task that reads a connection: frames to the calls that wait for them.
 
-use super::{Arrival, Connection};
+use super::{Arrival, Connection, vigil::Sign};
 use crate::clock::Time;
 use rpc_core::{
     RpcError, defaults,
@@ -138,8 +138,10 @@ impl Reader {
             },
         };
         self.now = Time::now();
-        if connection.vigil.heard(self.now) {
-            connection.standing.endpoint.notify_one();
+        match connection.vigil.heard(self.now) {
+            Sign::Usual => {}
+            Sign::Cleared => connection.standing.endpoint.notify_one(),
+            Sign::Resumed => connection.standing.resumed(self.now),
         }
         Ok(count > 0)
     }

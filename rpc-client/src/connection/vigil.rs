@@ -37,6 +37,16 @@ pub(super) enum Look {
     Silent,
 }
 
+/// What a byte that has come says of the provider.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Usual,
+    /// It was suspected to be silent.
+    Cleared,
+    /// It was silent.
+    Resumed,
+}
+
 impl Vigil {
     pub(super) fn new() -> Self {
         let jitter = 0.75 + fastrand::f64() * 0.5;
@@ -50,16 +60,21 @@ impl Vigil {
         }
     }
 
-    /// A byte has come. Says whether the provider had been silent, or suspected of it.
-    pub(super) fn heard(&self, now: Time) -> bool {
+    /// A byte has come.
+    pub(super) fn heard(&self, now: Time) -> Sign {
         self.heard.store(now.nanos(), Ordering::Relaxed);
-        let mut cleared = false;
+        let mut sign = Sign::Usual;
         if self.pinged.load(Ordering::Relaxed) != 0 {
             self.pinged.store(0, Ordering::Relaxed);
-            cleared = self.suspected.swap(false, Ordering::Relaxed);
+            if self.suspected.swap(false, Ordering::Relaxed) {
+                sign = Sign::Cleared;
+            }
         }
         // Looked at for itself: it may have been set a moment after the ping was answered.
-        cleared | (self.is_silent() && self.silent.swap(false, Ordering::Relaxed))
+        if self.is_silent() && self.silent.swap(false, Ordering::Relaxed) {
+            sign = Sign::Resumed;
+        }
+        sign
     }
 
     /// When the last byte came.
@@ -138,7 +153,7 @@ mod tests {
         assert_eq!(vigil.look(ms(3_000), true), Look::Silent);
         assert!(vigil.is_silent());
         assert_eq!(vigil.look(ms(9_000), true), Look::Fine, "it is told once");
-        assert!(vigil.heard(ms(9_500)));
+        assert_eq!(vigil.heard(ms(9_500)), Sign::Resumed);
         assert!(!vigil.is_silent());
     }
 
@@ -156,7 +171,7 @@ mod tests {
     fn a_byte_ends_a_silence_that_was_found_while_the_ping_was_answered() {
         let vigil = Vigil::new();
         vigil.silent.store(true, Ordering::Relaxed);
-        assert!(vigil.heard(ms(1_000)));
+        assert_eq!(vigil.heard(ms(1_000)), Sign::Resumed);
         assert!(!vigil.is_silent());
     }
 
@@ -167,7 +182,8 @@ mod tests {
         assert!(vigil.suspect(ms(1_100)) && vigil.is_suspected());
         assert!(!vigil.suspect(ms(1_200)), "it is asked already");
         assert_eq!(vigil.look(ms(2_000), false), Look::Fine);
-        assert!(vigil.heard(ms(2_050)) && !vigil.is_suspected());
+        assert_eq!(vigil.heard(ms(2_050)), Sign::Cleared);
+        assert!(!vigil.is_suspected());
         assert!(vigil.suspect(ms(3_000)));
         assert_eq!(vigil.look(ms(4_000), false), Look::Silent, "without any call, too");
     }
@@ -189,7 +205,7 @@ mod tests {
         vigil.heard(ms(1_000));
         assert_eq!(vigil.look(ms(1_000), true), Look::Fine);
         assert_eq!(vigil.look(ms(2_100), true), Look::Ping);
-        assert!(!vigil.heard(ms(2_200)));
+        assert_eq!(vigil.heard(ms(2_200)), Sign::Usual);
         assert_eq!(vigil.look(ms(3_100), true), Look::Fine);
         assert_eq!(vigil.look(ms(3_200), true), Look::Ping);
     }

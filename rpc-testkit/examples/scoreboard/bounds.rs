@@ -4,7 +4,7 @@
 //! fails only for one of the [`Cause`]s, and nothing that must not run twice ever does.
 
 use crate::{
-    fault::{Act, Lie, Manner},
+    fault::{Act, Addr, Lie, Manner},
     figures::{Figures, latency, quantile},
     scenario::Scenario,
     stage::Mark,
@@ -37,6 +37,8 @@ enum What {
     Stranger,
     /// More calls than all providers can do: what they refuse.
     Overload,
+    /// A provider is away, and the others are limited: what they refuse when all happen to be full.
+    Short,
 }
 
 /// A broken connection is seen within this time.
@@ -49,13 +51,19 @@ const FOUND: Duration = Duration::from_secs(1);
 const JUDGED: Duration = Duration::from_secs(2);
 
 /// The causes that the acts of a scenario gave.
-fn causes(marks: &[Mark]) -> Vec<Cause> {
+fn causes(marks: &[Mark], limited: bool) -> Vec<Cause> {
     let mut causes = Vec::new();
     for (at, mark) in marks.iter().enumerate() {
-        let ended = |act: Act| {
-            let end = marks[at..].iter().find(|mark| mark.act == act);
-            end.map_or(Instant::now(), |end| end.ended)
+        let ended = |act| next(&marks[at..], act).map_or(Instant::now(), |end| end.ended);
+        let back = match mark.act {
+            Act::Kill(index) => Some(Act::Start(index, Addr::New)),
+            Act::Pause(index) => Some(Act::Resume(index)),
+            _ => None,
         };
+        if let Some(back) = back.filter(|_| limited) {
+            let until = ended(back) + FOUND;
+            causes.push(Cause { what: What::Short, addr: None, from: mark.began, until });
+        }
         let (what, until) = match mark.act {
             Act::Kill(_) => (What::Broken, mark.ended + SEEN),
             Act::Pause(at) if ended(Act::Resume(at)) - mark.began + SILENCE > DEADLINE => {
@@ -76,6 +84,11 @@ fn causes(marks: &[Mark]) -> Vec<Cause> {
     causes
 }
 
+/// The first of the marks that is this act.
+fn next(marks: &[Mark], act: Act) -> Option<&Mark> {
+    marks.iter().find(|mark| mark.act == act)
+}
+
 impl Cause {
     /// Whether a call may fail for it if it fails so.
     fn excuses(&self, call: &Call, error: &RpcError) -> bool {
@@ -89,7 +102,7 @@ impl Cause {
             }
             What::Failing => error.outcome() == Outcome::Ran && self.in_flight(call) && there,
             What::Stranger => error.outcome() == Outcome::Refused && made && there,
-            What::Overload => {
+            What::Overload | What::Short => {
                 // A call that was lost to another fault before, and then refused, may have run.
                 let refused = matches!(error.outcome(), Outcome::Refused | Outcome::NotSent);
                 (refused || error.code() == RpcCode::ResourceExhausted) && self.in_flight(call)
@@ -108,7 +121,7 @@ impl Cause {
             calls.iter().filter(|call| cause.in_flight(call)).count()
         };
         match self.what {
-            What::Broken | What::Overload => in_flight(self.from, self.until),
+            What::Broken | What::Overload | What::Short => in_flight(self.from, self.until),
             What::Silent | What::Stranger => in_flight(self.from, self.until).div_ceil(providers),
             What::Failing => {
                 let judged = (self.from + JUDGED).min(self.until);
@@ -140,14 +153,16 @@ pub(crate) fn judge(
     executions: &Executions,
     figures: &Figures,
 ) -> Verdict {
-    let mut causes = causes(marks);
+    let mut causes = causes(marks, scenario.load.limit > 0);
     causes.retain(|cause| match cause.what {
         What::Overload => true,
         // What is refused may be sent again whatever it is.
-        What::Stranger => !kind.retries,
+        What::Stranger | What::Short => !kind.retries,
         _ => !(kind.idempotent && kind.retries),
     });
-    let allowed = causes.iter().map(|cause| cause.allows(calls, scenario.providers)).sum();
+    let allowed: usize = causes.iter().map(|cause| cause.allows(calls, scenario.providers)).sum();
+    // Causes may overlap.
+    let allowed = allowed.min(calls.len());
     let mut verdict = Verdict { failed: allowed, second: second(kind, calls), broken: Vec::new() };
     if figures.failed > allowed {
         verdict.broken.push(format!("{} failed, {allowed} are allowed", figures.failed));
@@ -158,7 +173,7 @@ pub(crate) fn judge(
         if let Err(error) = &call.result
             && !causes.iter().any(|cause| cause.excuses(call, error))
         {
-            unexcused.push(describe(call, error, marks));
+            unexcused.push(format!("without a cause {}", describe(call, error, marks)));
         }
         let runs = executions.get(&call.key).map_or(&[][..], Vec::as_slice);
         wrong.extend(call.disagreements(runs, DEADLINE));
@@ -193,8 +208,8 @@ fn second(kind: Kind, calls: &[&Call]) -> usize {
 /// A refusal takes no longer than this (99 of a hundred): at once, or after the attempts elsewhere
 /// with their pauses.
 const REFUSAL: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
-/// What may be sent again waits for so long at most for a provider that was killed, when others
-/// refuse it.
+/// What may be sent again waits for so long at most for a provider that was killed or does not
+/// answer, when others refuse it.
 const LOST: Duration = Duration::from_secs(5);
 /// After an overload all is as before within this time.
 const RECOVERED: Duration = Duration::from_secs(2);
@@ -202,17 +217,31 @@ const RECOVERED: Duration = Duration::from_secs(2);
 const GOODPUT: f64 = 0.8;
 
 fn refusals(kind: Kind, marks: &[Mark], calls: &[&Call], broken: &mut Vec<String>) {
-    let refused = |call: &&&Call| {
-        call.result.as_ref().is_err_and(|error| error.outcome() == Outcome::Refused)
-    };
-    let took = calls.iter().filter(refused).map(|call| call.ended - call.began);
-    let p99 = quantile(&mut took.collect::<Vec<_>>(), 99);
-    let lost = marks.iter().any(|mark| matches!(mark.act, Act::Kill(_)));
-    let waits = if lost && kind.retries { LOST } else { Duration::ZERO };
+    let refused = calls.iter().filter_map(|call| {
+        let error = call.result.as_ref().err()?;
+        let took = call.ended - told(call, marks);
+        (error.outcome() == Outcome::Refused).then_some((took, *call, error))
+    });
+    let refused: Vec<_> = refused.collect();
+    let p99 = quantile(&mut refused.iter().map(|(took, ..)| *took).collect::<Vec<_>>(), 99);
+    let waits = if away(marks) > 0 && kind.retries { LOST } else { Duration::ZERO };
     let limit = REFUSAL[usize::from(kind.retries)] + waits;
     if p99 > limit {
         broken.push(format!("99 % of the refusals take {p99:.0?}, {limit:.0?} are allowed"));
+        let slow = refused.iter().filter(|(took, ..)| *took > limit);
+        tell(broken, slow.map(|(_, call, error)| describe(call, error, marks)).collect());
     }
+}
+
+/// When a call could be refused: at once, or when a provider went on that may have had it when it
+/// was paused, or was given it before that was seen.
+fn told(call: &Call, marks: &[Mark]) -> Instant {
+    let resumed = marks.iter().enumerate().filter_map(|(at, mark)| {
+        let Act::Pause(index) = mark.act else { return None };
+        let had = (call.began <= mark.ended + SILENCE).then_some(&marks[at..])?;
+        next(had, Act::Resume(index)).map(|mark| mark.began).filter(|at| *at <= call.ended)
+    });
+    resumed.fold(call.began, Instant::max)
 }
 
 /// Providers that can do nothing for some of the time.
@@ -225,7 +254,7 @@ fn away(marks: &[Mark]) -> usize {
 }
 
 fn surge(marks: &[Mark]) -> Option<(Instant, Instant)> {
-    let at = |on| marks.iter().find(|mark| mark.act == Act::Surge(on)).map(|mark| mark.ended);
+    let at = |on| next(marks, Act::Surge(on)).map(|mark| mark.ended);
     Some((at(true)?, at(false)?))
 }
 
@@ -255,7 +284,7 @@ fn tell(broken: &mut Vec<String>, mut instances: Vec<String>) {
 /// A failed call in words, with the act before it.
 fn describe(call: &Call, error: &RpcError, marks: &[Mark]) -> String {
     let mut text = format!(
-        "call {} failed without a cause: {error} [{:?}, {} attempts, made {:.0?} late, ended {:.0?} after it was due]",
+        "call {} failed: {error} [{:?}, {} attempts, made {:.0?} late, ended {:.0?} after it was due]",
         call.key,
         error.outcome(),
         error.attempts(),
@@ -298,6 +327,10 @@ mod tests {
             outcome: None,
         };
         RpcError::unavailable("gone").with_outcome(outcome).placed(place)
+    }
+
+    fn refused() -> RpcError {
+        RpcError::resource_exhausted("full").with_outcome(Outcome::Refused)
     }
 
     fn verdict(kind: Kind, fault: Fault, marks: &[Mark], calls: &[Call]) -> Verdict {
@@ -346,6 +379,25 @@ mod tests {
             // The call that ended well never ran: that is told in either case.
             assert_eq!(verdict.broken.len(), if excused { 1 } else { 3 }, "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn refusals_are_quick_but_by_who_was_paused() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let call = failed(start, 0, 0, 4_900, refused());
+        let mark =
+            |act, at| Mark { act, addr: Some(addr(1)), began: start + at, ended: start + at };
+        let holds = |pause, resume| {
+            let marks = [mark(Act::Pause(0), ms(pause)), mark(Act::Resume(0), ms(resume))];
+            let mut broken = Vec::new();
+            refusals(Kind::ALL[3], &marks, &[&call], &mut broken);
+            broken.is_empty()
+        };
+        assert!(holds(200, 4_890));
+        assert!(!holds(200, 4_800), "long after it went on");
+        assert!(!holds(200, 4_901), "it went on only after the refusal");
+        assert!(!holds(10_000, 20_000), "it stopped later");
     }
 
     #[test]
