@@ -14,6 +14,7 @@ mod delay;
 mod large;
 mod link;
 mod network;
+mod nudge;
 mod outbox;
 mod read_buffer;
 mod socket;

@@ -11,6 +11,10 @@ use rpc_core::{
 };
 use std::time::Duration;
 
+/// Beside tasks that compute, the reader is nudged when nothing has come for so long: what this costs
+/// is little beside it, and where answers come faster the runtime looks often enough.
+const UNHEARD: Duration = Duration::from_micros(250);
+
 /// What a request says besides its arguments.
 pub(crate) struct Request<'a> {
     pub(crate) service: u64,
@@ -69,7 +73,10 @@ impl Connection {
     /// Writes the request for the others too, after letting them add theirs.
     pub(crate) async fn lead(&self, waiter: &mut Waiter<'_>) {
         waiter.look_away();
-        self.link.outbox().lead(self.link.stream()).await;
+        let beside_others = self.link.outbox().lead(self.link.stream()).await;
+        if beside_others && Time::now().since(self.vigil.heard_at()) >= UNHEARD {
+            self.link.nudge();
+        }
     }
 
     /// Sends a request that has to wait for room or for credit. On `None` it is on its way. What

@@ -5,6 +5,7 @@
 
 mod balance;
 mod beside;
+mod busy;
 mod endpoints;
 mod explain;
 mod hedging;

@@ -1,11 +1,14 @@
 //! The sending half of a connection, as calls, replies and the reader share it.
 
-use super::{Ended, Outbox, ReadBuffer, Room, SendCredit, Socket};
+use super::{
+    Ended, Outbox, ReadBuffer, Room, SendCredit, Socket,
+    nudge::{Cause, Nudge},
+};
 use crate::{
     defaults,
     wire::{Header, put_frame},
 };
-use std::{io, net::Shutdown};
+use std::{io, net::Shutdown, pin::pin};
 
 /// One connection's socket, outbox and credit.
 #[derive(Debug)]
@@ -13,6 +16,7 @@ pub struct Link {
     pub(super) stream: Socket,
     pub(super) outbox: Outbox,
     pub(super) credit: SendCredit,
+    nudge: Nudge,
 }
 
 /// A request, reply or application error, encoded and ready to travel.
@@ -45,7 +49,8 @@ impl Message<'_> {
 impl Link {
     /// A link over a connected socket.
     pub fn new(stream: Socket) -> Self {
-        Self { stream, outbox: Outbox::new(), credit: SendCredit::new() }
+        let (outbox, credit) = (Outbox::new(), SendCredit::new());
+        Self { stream, outbox, credit, nudge: Nudge::default() }
     }
 
     /// The socket, to read from.
@@ -82,10 +87,18 @@ impl Link {
         mut piece: Option<Room<'_>>,
     ) -> io::Result<usize> {
         loop {
-            self.stream.readable().await?;
+            let mut ready = pin!(self.stream.readable());
+            let cause = self.nudge.wait(|cx| ready.as_mut().poll(cx)).await?;
             let read = match &mut piece {
                 Some(piece) => self.read_into(piece, buffer),
-                None => self.stream.try_read(buffer.room()).inspect(|count| buffer.filled(*count)),
+                None => {
+                    let room = buffer.room();
+                    let read = match cause {
+                        Cause::Ready => self.stream.try_read(room),
+                        Cause::Nudged => self.stream.try_read_now(room),
+                    };
+                    read.inspect(|count| buffer.filled(*count))
+                }
             };
             match read {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -105,6 +118,11 @@ impl Link {
         buffer.passed(taken, &piece.bytes[before + taken..]);
         piece.bytes.truncate(before + taken);
         Ok(count)
+    }
+
+    /// Has the task that reads try, although the runtime does not know that something is there.
+    pub fn nudge(&self) {
+        self.nudge.nudge();
     }
 
     /// The bytes to send.

@@ -135,6 +135,18 @@ impl Socket {
         }
     }
 
+    /// The same, whether or not the runtime knows that something is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_now(&self, room: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(stream) => (&*SockRef::from(stream)).read(room),
+            Kind::Other(stream) => stream.try_read(room),
+        }
+    }
+
     /// Reads what is there to behind `bytes`, at most `most` bytes; 0 at the end of the stream. The
     /// memory need not have been filled before.
     ///

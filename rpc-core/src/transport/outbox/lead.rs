@@ -20,6 +20,9 @@ const FRAME: Duration = Duration::from_micros(20);
 /// at least, and at most. The number doubles each time that it would not.
 const AT_ONCE: u32 = 64;
 const AT_ONCE_MOST: u32 = 1024;
+/// So many of them in a row have to find that it would. Beside tasks that compute, one of three finds
+/// so by chance, and a leader that gave way then would hold up all calls for milliseconds.
+const LOOKS: u32 = 4;
 /// What speaks against giving way, added up: 1 for a leader that was alone, which cost next to
 /// nothing, and this for one that lost time. One that gathered takes as much away: now and then
 /// time is lost to other programs.
@@ -55,8 +58,18 @@ impl Wait {
 
     /// What it came to, when this many frames could be written together after it.
     fn end(self, frames: u64) -> Outcome {
-        let writes = writes().wrapping_sub(self.writes);
-        Outcome::of(frames, self.began.elapsed(), writes)
+        Outcome::of(frames, self.began.elapsed(), self.written())
+    }
+
+    /// What it would have come to, when all these frames but one were written meanwhile, each alone.
+    fn looked(self, frames: u64) -> Outcome {
+        let own = u32::try_from(frames - 1).unwrap_or(u32::MAX);
+        Outcome::of(frames, self.began.elapsed(), self.written().saturating_sub(own))
+    }
+
+    /// Writes since it began.
+    fn written(self) -> u32 {
+        writes().wrapping_sub(self.writes)
     }
 }
 
@@ -95,6 +108,10 @@ pub(super) struct Lead {
     at_once: u32,
     /// Of how many, the last time; less since giving way pays.
     rest: u32,
+    /// How many looks in a row have said that giving way would pay.
+    agreed: u32,
+    /// The last one that gave way, or looked, lost time.
+    dear: bool,
 }
 
 /// What a leader is to do, and its number.
@@ -118,8 +135,8 @@ impl Lead {
                 Turn::Lead(self.leader)
             }
             1 => {
-                // Unless the look tells otherwise.
-                self.rest();
+                // Unless the look tells otherwise, which may be dropped.
+                self.at_once = self.rest;
                 Turn::WriteAndLook(self.leaders)
             }
             _ => {
@@ -141,12 +158,16 @@ impl Lead {
         self.leaders - number + 1
     }
 
-    /// What giving way would have come to. If it would have paid it is tried again: one leader
-    /// that loses time is enough to end that.
+    /// What giving way would have come to. If it would have paid a few times in a row it is done
+    /// again: one leader that loses time is enough to end that.
     fn looked(&mut self, outcome: Outcome) {
-        if outcome == Outcome::Gathered {
-            self.at_once = 0;
+        self.dear = outcome == Outcome::Costly;
+        if outcome != Outcome::Gathered {
+            self.agreed = 0;
+            return self.rest();
         }
+        self.agreed = (self.agreed + 1) % LOOKS;
+        self.at_once = u32::from(self.agreed != 0);
     }
 
     /// Takes the lead from whoever has it: the outbox is not its to write any more. False when
@@ -162,6 +183,7 @@ impl Lead {
             return false;
         }
         self.leader = 0;
+        self.dear = outcome == Outcome::Costly;
         match outcome {
             Outcome::Gathered => {
                 self.doubt = self.doubt.saturating_sub(COSTLY);
@@ -180,13 +202,14 @@ impl Lead {
 
 impl Outbox {
     /// The owner's duty when others are about to send too: lets them go first while that pays,
-    /// then writes for all.
+    /// then writes for all. True: it has written at once, because beside it there are tasks that
+    /// compute, or other programs.
     ///
     /// # Cancel safety
     ///
     /// Dropped half-way, it leaves the outbox to the flusher. Not polled any more, it holds the
     /// outbox up until [`relieve`](Self::relieve).
-    pub async fn lead(&self, socket: &Socket) {
+    pub async fn lead(&self, socket: &Socket) -> bool {
         struct Leader<'a> {
             outbox: &'a Outbox,
             number: u64,
@@ -206,16 +229,24 @@ impl Outbox {
                 }
             }
         }
-        let turn = lock(&self.state).lead.begin();
+        let (turn, dear) = {
+            let lead = &mut lock(&self.state).lead;
+            (lead.begin(), lead.dear)
+        };
         let number = match turn {
             Turn::Lead(number) => number,
-            Turn::Write => return self.write_or_leave(socket),
+            Turn::Write => {
+                self.write_or_leave(socket);
+                return dear;
+            }
             Turn::WriteAndLook(number) => {
                 self.write_or_leave(socket);
                 let wait = Wait::begin();
                 yield_now().await;
                 let lead = &mut lock(&self.state).lead;
-                return lead.looked(wait.end(lead.since(number)));
+                let outcome = wait.looked(lead.since(number));
+                lead.looked(outcome);
+                return false;
             }
         };
         let leader = Leader { outbox: self, number, wait: Wait::begin() };
@@ -231,6 +262,7 @@ impl Outbox {
         if leader.end() {
             self.write_or_leave(socket);
         }
+        false
     }
 
     /// Takes the outbox from a leader that was there at the last look already, and leaves it to
@@ -309,15 +341,21 @@ mod tests {
         assert_eq!(giving_way(lead, 100_000, 16, DEAR), 4, "the first have learned it");
         let soon = u64::from(AT_ONCE_MOST) + 16;
         assert!(giving_way(lead, soon, 16, FRAME) > 0);
-        assert_eq!(giving_way(lead, 1000, 16, FRAME), 1000, "one look is enough");
+        assert_eq!(giving_way(lead, 1000, 16, FRAME), 1000, "a few looks are enough");
         assert_eq!(giving_way(lead, 1, 16, FRAME), 1);
     }
 
     #[test]
-    fn a_look_that_was_wrong_costs_one_leader_its_time() {
+    fn looks_that_were_wrong_cost_nothing_and_many_in_a_row_one_leader_its_time() {
         let lead = &mut Lead::default();
         giving_way(lead, 100, 16, DEAR);
-        lead.looked(Outcome::Gathered);
+        for _ in 1..LOOKS {
+            lead.looked(Outcome::Gathered);
+        }
+        assert_eq!(giving_way(lead, 1000, 16, DEAR), 0);
+        for _ in 0..LOOKS {
+            lead.looked(Outcome::Gathered);
+        }
         assert_eq!(giving_way(lead, 1000, 16, DEAR), 1);
     }
 
