@@ -89,16 +89,14 @@ impl Link {
         loop {
             let mut ready = pin!(self.stream.readable());
             let cause = self.nudge.wait(|cx| ready.as_mut().poll(cx)).await?;
-            let read = match &mut piece {
-                Some(piece) => self.read_into(piece, buffer),
-                None => {
-                    let room = buffer.room();
-                    let read = match cause {
-                        Cause::Ready => self.stream.try_read(room),
-                        Cause::Nudged => self.stream.try_read_now(room),
-                    };
-                    read.inspect(|count| buffer.filled(*count))
-                }
+            let read = if let Some(piece) = &mut piece {
+                self.read_into(piece, buffer)
+            } else {
+                let read = match cause {
+                    Cause::Ready => self.stream.try_read(buffer.room()),
+                    Cause::Nudged => self.stream.try_read_now(buffer.room()),
+                };
+                read.inspect(|count| buffer.filled(*count))
             };
             match read {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
