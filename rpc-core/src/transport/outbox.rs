@@ -6,10 +6,10 @@
 //! Measured against a writer task, a queue and others: this costs a fraction of a system call per
 //! frame when many send, and no task hop when one does.
 
-mod lead;
-
 mod direct;
+mod lead;
 mod left;
+mod waiting;
 
 use super::{Calm, Socket, lock};
 use crate::{defaults, wire::set_skipped};
@@ -19,13 +19,14 @@ use std::{
     io,
     sync::{
         Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 use tokio::sync::Notify;
+use waiting::Waiting;
 
 /// Client calls wait for room when this many bytes are unsent.
-const ROOM: usize = 512 * 1024;
+const ROOM: usize = 8 * 1024 * 1024;
 /// A buffer that has grown beyond this is not kept.
 const KEPT: usize = 1024 * 1024;
 
@@ -41,9 +42,10 @@ pub struct Outbox {
     written: AtomicU64,
     /// For the flusher: the outbox is yours.
     flush: Notify,
-    /// For waiting senders: there may be room.
-    room: Notify,
-    waiting: AtomicUsize,
+    /// Requests that wait for room.
+    room: Waiting,
+    /// Who waits for bytes to leave.
+    leaving: Waiting,
 }
 
 #[derive(Debug, Default)]
@@ -124,8 +126,8 @@ impl Outbox {
             appended: AtomicU64::new(0),
             written: AtomicU64::new(0),
             flush: Notify::new(),
-            room: Notify::new(),
-            waiting: AtomicUsize::new(0),
+            room: Waiting::default(),
+            leaving: Waiting::default(),
         }
     }
 
@@ -177,7 +179,7 @@ impl Outbox {
         let sent = self.put(&mut state, write);
         drop(state);
         // Who waits for room with a request can go elsewhere now.
-        self.room.notify_waiters();
+        self.room.wake_all();
         Ok(sent)
     }
 
@@ -202,7 +204,8 @@ impl Outbox {
         *lock(&self.writing) = true;
         let written = self.written();
         self.appended.store(written, Ordering::Release);
-        self.room.notify_waiters();
+        self.room.wake_all();
+        self.leaving.wake_all();
         self.flush.notify_one();
         written
     }
@@ -245,47 +248,29 @@ impl Outbox {
         usize::try_from(appended.saturating_sub(self.written())).unwrap_or(usize::MAX)
     }
 
-    /// Waits until there may be room for a request.
+    /// Waits until there may be room for a request. Who has waited is to append one at once: others
+    /// may count on its being written.
     pub async fn room(&self) {
-        self.wait(|| {
-            let state = lock(&self.state);
-            state.buffer.len() < ROOM || state.phase != Phase::Open
-        })
-        .await;
+        self.room
+            .wait(|| {
+                let state = lock(&self.state);
+                state.buffer.len() < ROOM || state.phase != Phase::Open
+            })
+            .await;
     }
 
     /// Waits until fewer than [`defaults::MAX_UNSENT`] bytes wait for the socket, or the outbox
     /// has ended.
     pub async fn drained(&self) {
         while self.unsent() >= defaults::MAX_UNSENT {
-            self.wait(|| self.unsent() < defaults::MAX_UNSENT).await;
+            self.leaving.wait(|| self.unsent() < defaults::MAX_UNSENT).await;
         }
     }
 
     /// Waits until everything was handed to the kernel, or the outbox has ended.
     pub async fn flushed(&self) {
         while self.unsent() > 0 {
-            self.wait(|| self.unsent() == 0).await;
-        }
-    }
-
-    /// Waits for the next write unless `is_done` already. Sequentially consistent, as is writing:
-    /// who waits counts itself and then looks at the position, who writes moves the position and
-    /// then looks for who waits; one of them sees the other.
-    async fn wait(&self, is_done: impl Fn() -> bool) {
-        struct Waiting<'a>(&'a AtomicUsize);
-        impl Drop for Waiting<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(&self.waiting);
-        let mut notified = std::pin::pin!(self.room.notified());
-        // Registered before the look, so that a write between the two is not missed.
-        notified.as_mut().enable();
-        if !is_done() {
-            notified.await;
+            self.leaving.wait(|| self.unsent() == 0).await;
         }
     }
 
@@ -335,14 +320,13 @@ impl Outbox {
             if state.failed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
+            let frames = std::mem::take(&mut state.frames);
             let (mine, mut at) = if state.at < state.refused.len() {
                 (std::mem::take(&mut state.refused), std::mem::take(&mut state.at))
             } else if state.buffer.is_empty() {
                 state.owned = false;
-                state.frames = 0;
                 return Ok(true);
             } else {
-                state.frames = 0;
                 (state.take_buffer(), 0)
             };
             drop(state);
@@ -353,9 +337,7 @@ impl Outbox {
                 }
                 self.write_all(stream, &mine, &mut at)
             };
-            if self.waiting.load(Ordering::SeqCst) > 0 {
-                self.room.notify_waiters();
-            }
+            self.wake(frames);
             state = lock(&self.state);
             match result {
                 Ok(()) => state.keep_spare(mine),
@@ -372,6 +354,12 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// After a write of so many frames, or a try.
+    fn wake(&self, frames: u32) {
+        self.room.wake_some(frames);
+        self.leaving.wake_all();
     }
 
     fn write_all(&self, stream: &Socket, bytes: &[u8], at: &mut usize) -> io::Result<()> {

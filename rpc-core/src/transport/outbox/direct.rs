@@ -44,18 +44,24 @@ impl Outbox {
         // Without an owner, or with one that has not begun to write, nothing was refused: these
         // bytes are next after what waits in the buffer.
         state.owned = true;
-        state.frames = 0;
+        let frames = std::mem::take(&mut state.frames);
         let start = self.appended.load(Ordering::Relaxed);
         let end = start + slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         self.appended.store(end, Ordering::Release);
         let gathered = state.take_buffer();
         drop(state);
-        self.write_directly(stream, gathered, slices);
+        self.write_directly(stream, gathered, frames, slices);
         Ok(Sent { start, end, owner: false })
     }
 
-    /// Writes what was gathered, then these slices, then what others have appended meanwhile.
-    fn write_directly(&self, stream: &Socket, gathered: Vec<u8>, slices: &[IoSlice<'_>]) {
+    /// Writes what was gathered, so many frames, then these slices, then what others have appended meanwhile.
+    fn write_directly(
+        &self,
+        stream: &Socket,
+        gathered: Vec<u8>,
+        frames: u32,
+        slices: &[IoSlice<'_>],
+    ) {
         let mut all = [IoSlice::new(&[]); 1 + SLICES];
         all[0] = IoSlice::new(&gathered);
         all[1..=slices.len()].copy_from_slice(slices);
@@ -66,9 +72,7 @@ impl Outbox {
             }
             self.write_slices(stream, &mut all[..=slices.len()])
         };
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            self.room.notify_waiters();
-        }
+        self.wake(frames);
         let mut state = lock(&self.state);
         if state.phase == Phase::Closed {
             return;

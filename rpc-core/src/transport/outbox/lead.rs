@@ -268,12 +268,18 @@ impl Outbox {
     /// Takes the outbox from a leader that was there at the last look already, and leaves it to
     /// the flusher. A leader belongs to a caller's future, which its owner may have put aside
     /// without dropping it; nobody else's calls may wait for that. The flusher gets what was left
-    /// to the next sender, too. To be called now and then.
+    /// to the next sender, too, and who waits for room although nothing is to be written is woken.
+    /// To be called now and then.
     pub fn relieve(&self) {
         let mut state = lock(&self.state);
         let leader = state.lead.leader;
         let late = leader != 0 && leader == std::mem::replace(&mut state.lead.seen, leader);
-        let left = !state.owned && !state.buffer.is_empty();
+        if !state.owned && state.buffer.is_empty() {
+            // Who was woken and is not polled any more has not passed its turn on.
+            drop(state);
+            return self.room.wake_all();
+        }
+        let left = !state.owned;
         if late || left {
             state.lead.give_up();
             state.owned = true;
