@@ -320,14 +320,13 @@ impl Outbox {
             if state.failed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            let frames = std::mem::take(&mut state.frames);
-            let (mine, mut at) = if state.at < state.refused.len() {
-                (std::mem::take(&mut state.refused), std::mem::take(&mut state.at))
+            let (mine, mut at, frames) = if state.at < state.refused.len() {
+                (std::mem::take(&mut state.refused), std::mem::take(&mut state.at), 0)
             } else if state.buffer.is_empty() {
                 state.owned = false;
                 return Ok(true);
             } else {
-                (state.take_buffer(), 0)
+                (state.take_buffer(), 0, std::mem::take(&mut state.frames))
             };
             drop(state);
             let result = {

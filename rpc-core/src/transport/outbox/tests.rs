@@ -202,6 +202,25 @@ async fn who_waits_for_room_is_told_that_there_will_be_no_more_requests() {
     assert_eq!(outbox.append_request(|_| ()).unwrap_err(), Ended::Sealed);
 }
 
+#[tokio::test]
+async fn who_is_woken_and_put_aside_keeps_no_other_from_the_room() {
+    let (near, mut far) = pair().await;
+    let reader = thread::spawn(move || far.read_exact(&mut vec![0; ROOM]));
+    let outbox = Outbox::new();
+    assert!(outbox.append(|out| out.resize(ROOM, 0)).unwrap().owner);
+    let mut aside: Vec<_> = (0..100).map(|_| Box::pin(outbox.room())).collect();
+    assert!(aside.iter_mut().all(|wait| poll(wait.as_mut()).is_pending()));
+    let mut last = Box::pin(outbox.room());
+    assert!(poll(last.as_mut()).is_pending());
+    while !outbox.write(&near).unwrap() {
+        near.writable().await.unwrap();
+    }
+    assert!(poll(last.as_mut()).is_pending(), "others are first, and will write");
+    outbox.relieve();
+    assert!(poll(last.as_mut()).is_ready());
+    reader.join().unwrap().unwrap();
+}
+
 fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
     future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
 }

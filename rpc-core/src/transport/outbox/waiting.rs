@@ -58,3 +58,54 @@ impl Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        pin::Pin,
+        task::{Context, Waker},
+    };
+
+    /// Polls each once: which are done.
+    fn poll<F: Future<Output = ()>>(waits: &mut [Pin<Box<F>>]) -> Vec<bool> {
+        let mut cx = Context::from_waker(Waker::noop());
+        waits.iter_mut().map(|wait| wait.as_mut().poll(&mut cx).is_ready()).collect()
+    }
+
+    #[test]
+    fn a_write_wakes_as_many_as_find_room_in_turn() {
+        let waiting = Waiting::default();
+        let wait = || Box::pin(waiting.wait(|| false));
+        let mut waits = Vec::from_iter((0..100).map(|_| wait()));
+        assert!(!poll(&mut waits).contains(&true));
+        waiting.wake_some(2);
+        let mut rest = waits.split_off(20);
+        assert!(poll(&mut rest).iter().all(|done| !done));
+        assert!(poll(&mut waits).iter().all(|done| *done));
+        drop(waits);
+        waiting.wake_some(u32::MAX);
+        assert!(poll(&mut rest).iter().all(|done| *done));
+        drop(rest);
+        assert_eq!(waiting.count.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn who_goes_away_once_woken_wakes_another() {
+        let waiting = Waiting::default();
+        let wait = || Box::pin(waiting.wait(|| false));
+        let mut first = Vec::from_iter((0..AT_LEAST).map(|_| wait()));
+        let mut second = [wait(), wait()];
+        assert!(!poll(&mut first).contains(&true) && !poll(&mut second).contains(&true));
+        waiting.wake_some(0);
+        assert!(!poll(&mut second).contains(&true));
+        drop(first.pop());
+        assert_eq!(poll(&mut second), [true, false]);
+    }
+
+    #[test]
+    fn who_finds_room_waits_for_nobody() {
+        let waiting = Waiting::default();
+        assert_eq!(poll(&mut [Box::pin(waiting.wait(|| true))]), [true]);
+    }
+}
