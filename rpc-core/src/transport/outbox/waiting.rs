@@ -77,7 +77,7 @@ mod tests {
     fn a_write_wakes_as_many_as_find_room_in_turn() {
         let waiting = Waiting::default();
         let wait = || Box::pin(waiting.wait(|| false));
-        let mut waits = Vec::from_iter((0..100).map(|_| wait()));
+        let mut waits: Vec<_> = (0..100).map(|_| wait()).collect();
         assert!(!poll(&mut waits).contains(&true));
         waiting.wake_some(2);
         let mut rest = waits.split_off(20);
@@ -94,7 +94,7 @@ mod tests {
     fn who_goes_away_once_woken_wakes_another() {
         let waiting = Waiting::default();
         let wait = || Box::pin(waiting.wait(|| false));
-        let mut first = Vec::from_iter((0..AT_LEAST).map(|_| wait()));
+        let mut first: Vec<_> = (0..AT_LEAST).map(|_| wait()).collect();
         let mut second = [wait(), wait()];
         assert!(!poll(&mut first).contains(&true) && !poll(&mut second).contains(&true));
         waiting.wake_some(0);
