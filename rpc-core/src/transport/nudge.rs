@@ -70,33 +70,44 @@ impl Nudge {
         mut ready: impl FnMut(&mut Context<'_>) -> Poll<Result<(), E>>,
     ) -> Result<Cause, E> {
         let mut turn = Turn::None;
-        let mut last = pin!(yield_now());
         poll_fn(|cx| {
-            self.reader.get_or_init(|| cx.waker().clone());
-            let tries = self.tries.load(Ordering::Relaxed);
-            if tries > 0 {
-                turn = match turn {
-                    Turn::None if tries < TRIES => {
-                        cx.waker().wake_by_ref();
-                        Turn::Next(Instant::now())
-                    }
-                    Turn::Next(begun) if tries < TRIES && begun.elapsed() < SOON => {
-                        let _ = last.as_mut().poll(cx);
-                        Turn::Last(Instant::now())
-                    }
-                    Turn::Last(begun) if tries < TRIES && begun.elapsed() < SOON => {
-                        self.tries.store(0, Ordering::Relaxed);
-                        Turn::None
-                    }
-                    _ => {
-                        self.tries.store(tries - 1, Ordering::Relaxed);
-                        return Poll::Ready(Ok(Cause::Nudged));
-                    }
-                };
+            if self.tries.load(Ordering::Relaxed) > 0 && self.is_due(&mut turn, cx) {
+                return Poll::Ready(Ok(Cause::Nudged));
             }
-            ready(cx).map_ok(|()| Cause::Ready)
+            let ready = ready(cx).map_ok(|()| Cause::Ready);
+            if ready.is_pending() {
+                self.reader.get_or_init(|| cx.waker().clone());
+            }
+            ready
         })
         .await
+    }
+
+    /// Whether the next try is due; if not, what it waits for comes next.
+    #[cold]
+    fn is_due(&self, turn: &mut Turn, cx: &mut Context<'_>) -> bool {
+        let tries = self.tries.load(Ordering::Relaxed);
+        let is_first = tries == TRIES;
+        *turn = match *turn {
+            Turn::None if !is_first => {
+                cx.waker().wake_by_ref();
+                Turn::Next(Instant::now())
+            }
+            Turn::Next(begun) if !is_first && begun.elapsed() < SOON => {
+                // It need not be polled again to have this task woken.
+                let _ = pin!(yield_now()).poll(cx);
+                Turn::Last(Instant::now())
+            }
+            Turn::Last(begun) if !is_first && begun.elapsed() < SOON => {
+                self.tries.store(0, Ordering::Relaxed);
+                Turn::None
+            }
+            _ => {
+                self.tries.store(tries.saturating_sub(1), Ordering::Relaxed);
+                return true;
+            }
+        };
+        false
     }
 }
 
@@ -137,11 +148,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_ready_needs_no_nudge() {
+    async fn what_is_ready_needs_no_nudge_and_who_was_nudged_while_busy_tries_next() {
         let nudge = Nudge::default();
         nudge.nudge();
         let ready = |_: &mut Context<'_>| Poll::Ready(Ok::<_, Infallible>(()));
         assert_eq!(nudge.wait(ready).await, Ok(Cause::Ready), "nobody was there to be nudged");
+        let mut looks = 0;
+        let next_time = |cx: &mut Context<'_>| {
+            looks += 1;
+            cx.waker().wake_by_ref();
+            if looks > 1 { Poll::Ready(Ok::<_, Infallible>(())) } else { Poll::Pending }
+        };
+        assert_eq!(nudge.wait(next_time).await, Ok(Cause::Ready));
         nudge.nudge();
         assert_eq!(nudge.wait(ready).await, Ok(Cause::Nudged));
     }
