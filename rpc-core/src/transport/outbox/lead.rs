@@ -20,8 +20,9 @@ const FRAME: Duration = Duration::from_micros(20);
 /// at least, and at most. The number doubles each time that it would not.
 const AT_ONCE: u32 = 64;
 const AT_ONCE_MOST: u32 = 1024;
-/// So many of them in a row have to find that it would. Beside tasks that compute, one of three finds
-/// so by chance, and a leader that gave way then would hold up all calls for milliseconds.
+/// So many of them in a row have to find that it would, if the last found it dear. Beside tasks that
+/// compute, one of three finds so by chance, and a leader that gave way then would hold up all calls
+/// for milliseconds. After leaders that were alone, one is enough.
 const LOOKS: u32 = 4;
 /// What speaks against giving way, added up: 1 for a leader that was alone, which cost next to
 /// nothing, and this for one that lost time. One that gathered takes as much away: now and then
@@ -158,15 +159,16 @@ impl Lead {
         self.leaders - number + 1
     }
 
-    /// What giving way would have come to. If it would have paid a few times in a row it is done
-    /// again: one leader that loses time is enough to end that.
+    /// What giving way would have come to. If it would have paid, and where it was dear a few times in
+    /// a row, it is done again: leaders that lose time end that.
     fn looked(&mut self, outcome: Outcome) {
-        self.dear = outcome == Outcome::Costly;
         if outcome != Outcome::Gathered {
+            self.dear = outcome == Outcome::Costly;
             self.agreed = 0;
             return self.rest();
         }
-        self.agreed = (self.agreed + 1) % LOOKS;
+        let enough = if self.dear { LOOKS } else { 1 };
+        self.agreed = (self.agreed + 1) % enough;
         self.at_once = u32::from(self.agreed != 0);
     }
 
