@@ -401,6 +401,20 @@ mod tests {
     }
 
     #[test]
+    fn the_others_may_refuse_what_is_not_sent_again_while_one_is_away_and_they_are_limited() {
+        let start = Instant::now();
+        let mark = |act, at| Mark { act, addr: Some(addr(1)), began: at, ended: at };
+        let marks = [mark(Act::Pause(0), start + S), mark(Act::Resume(0), start + 3 * S)];
+        let excuses = |limited, due| {
+            let call = failed(start, 1, due, 1, refused());
+            let causes = causes(&marks, limited);
+            causes.iter().any(|cause| cause.excuses(&call, call.result.as_ref().unwrap_err()))
+        };
+        assert!(excuses(true, 2_000) && excuses(true, 3_900));
+        assert!(!excuses(true, 900) && !excuses(true, 4_100) && !excuses(false, 2_000));
+    }
+
+    #[test]
     fn what_runs_again_is_bounded_by_budget_and_hedges() {
         let start = Instant::now();
         let calls: Vec<_> = (0..1_000).map(|n| call(start, n, n * 10, 5)).collect();

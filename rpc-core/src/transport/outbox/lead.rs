@@ -64,8 +64,7 @@ impl Wait {
 
     /// What it would have come to, when all these frames but one were written meanwhile, each alone.
     fn looked(self, frames: u64) -> Outcome {
-        let own = u32::try_from(frames - 1).unwrap_or(u32::MAX);
-        Outcome::of(frames, self.began.elapsed(), self.written().saturating_sub(own))
+        Outcome::of_look(frames, self.began.elapsed(), self.written())
     }
 
     /// Writes since it began.
@@ -84,6 +83,12 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// Of a look: the frames have been written meanwhile, each alone, but for the first.
+    fn of_look(frames: u64, took: Duration, writes: u32) -> Self {
+        let own = u32::try_from(frames.saturating_sub(1)).unwrap_or(u32::MAX);
+        Self::of(frames, took, writes.saturating_sub(own))
+    }
+
     fn of(frames: u64, took: Duration, writes: u32) -> Self {
         let frames = u32::try_from(frames).unwrap_or(u32::MAX);
         match took <= FRAME.saturating_mul(frames.saturating_add(writes)) {
@@ -372,6 +377,13 @@ mod tests {
         let lead = &mut Lead::default();
         assert_eq!(giving_way(lead, 100_000, 1, FRAME), u64::from(TOO_MUCH));
         assert!(giving_way(lead, u64::from(AT_ONCE_MOST) + 2, 2, FRAME) > 0, "until they are not");
+    }
+
+    #[test]
+    fn a_look_does_not_take_writes_of_its_own_frames_for_those_of_others() {
+        assert_eq!(Outcome::of_look(16, FRAME * 16, 15), Outcome::Gathered);
+        assert_eq!(Outcome::of_look(16, FRAME * 17, 15), Outcome::Costly);
+        assert_eq!(Outcome::of_look(16, FRAME * 17, 16), Outcome::Gathered);
     }
 
     #[test]
