@@ -380,6 +380,14 @@ mod tests {
     }
 
     #[test]
+    fn after_leaders_that_were_alone_one_look_is_enough() {
+        let lead = &mut Lead::default();
+        assert_eq!(giving_way(lead, 1000, 1, FRAME), u64::from(TOO_MUCH));
+        lead.looked(Outcome::Gathered);
+        assert_eq!(giving_way(lead, 10, 2, FRAME), 10);
+    }
+
+    #[test]
     fn a_look_does_not_take_writes_of_its_own_frames_for_those_of_others() {
         assert_eq!(Outcome::of_look(16, FRAME * 16, 15), Outcome::Gathered);
         assert_eq!(Outcome::of_look(16, FRAME * 17, 15), Outcome::Costly);
