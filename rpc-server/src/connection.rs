@@ -146,9 +146,11 @@ impl Reader {
             if !self.may_answer().await {
                 return Exit::Stopped;
             }
-            if self.look.as_ref().is_some_and(|look| look.deadline() <= now) {
-                // While there is always more to read, the timer has no turn.
-                self.look_at_bodies(now);
+            // While there is always more to read, the timer has no turn.
+            if self.look.as_ref().is_some_and(|look| look.deadline() <= now)
+                && let Err(exit) = self.look(now)
+            {
+                return exit;
             }
             match self.next().await {
                 Event::Read(true) => {}
@@ -219,19 +221,15 @@ impl Reader {
 
     /// Looks at what takes too long.
     fn look(&mut self, now: Instant) -> Result<(), Exit> {
-        self.look_at_bodies(now);
+        self.look = None;
+        self.inbound.expire(now);
+        self.inbound.send();
         match self.begun {
             Some(begun) if now - begun >= defaults::SLOW_PEER_TIMEOUT => Err(Exit::Refused(
                 format!("a frame was not complete after {:?}", defaults::SLOW_PEER_TIMEOUT),
             )),
             _ => Ok(()),
         }
-    }
-
-    fn look_at_bodies(&mut self, now: Instant) {
-        self.look = None;
-        self.inbound.expire(now);
-        self.inbound.send();
     }
 
     /// As long as the peer does not read its answers, its requests are not looked at: waits. False
