@@ -95,6 +95,8 @@ defaults! {
     SNAPSHOT_AFTER: Duration = Duration::from_millis(200);
     /// The snapshot of a service is written at most this often.
     SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+    /// One that still holds is written anew this often, so that its age tells when it was last known to.
+    SNAPSHOT_CONFIRM: Duration = Duration::from_hours(1);
     /// Most instances in a snapshot.
     SNAPSHOT_INSTANCES: usize = 10_000;
     /// Most bytes of a snapshot's file.

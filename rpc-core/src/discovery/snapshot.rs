@@ -11,7 +11,11 @@ mod save;
 #[cfg(all(test, unix))]
 mod tests;
 
-use self::{content::Content, folder::Folder, save::Saver};
+use self::{
+    content::Content,
+    folder::Folder,
+    save::{Saver, Wanted},
+};
 use super::{
     Announcement, Notice, Register, Registered, Registry, Source, Subscription, View, Watch, names,
 };
@@ -32,9 +36,9 @@ use tokio_util::sync::CancellationToken;
 /// A registry whose lists are kept in a directory, for clients that start while it is away.
 ///
 /// Each service has a file of its own, named after the service and the
-/// [identity](Watch::identity) of the registry. It is written beside the calls, only when a list
-/// has changed, at most once a second, and replaced in one step; several processes may share the
-/// directory. A list without any instance is not kept: the one before it is more likely to help.
+/// [identity](Watch::identity) of the registry. It is written beside the calls, when a list has
+/// changed, at most once a second, and each hour in which it has not, so that its age is that of the
+/// knowledge. It is replaced in one step; several processes may share the directory. A list without any instance is not kept: the one before it is more likely to help.
 ///
 /// When the registry has not been read within 200 ms, the list in the file is published with
 /// [`Source::Snapshot`]; the first list that is read replaces it for good. A file that is broken,
@@ -138,12 +142,15 @@ impl Page {
         }
     }
 
-    /// Makes the file hold `content`, unless it does already.
+    /// Makes the file hold `content`, unless it does already, and was confirmed lately.
     fn write(&self, content: &Content) -> Result<(), String> {
-        if matches!(self.read(), Ok(Some((held, _))) if held == *content) {
+        let now = SystemTime::now();
+        let lately =
+            |written| now.duration_since(written).is_ok_and(|age| age < defaults::SNAPSHOT_CONFIRM);
+        if matches!(self.read(), Ok(Some((held, at))) if held == *content && lately(at)) {
             return Ok(());
         }
-        let bytes = content::encode(content, &self.registry, &self.service, SystemTime::now());
+        let bytes = content::encode(content, &self.registry, &self.service, now);
         self.folder.write(&self.file, &bytes).map_err(|error| error.to_string())
     }
 
@@ -170,7 +177,7 @@ async fn forward(
     page: Page,
     mut inner: Subscription,
     view: watch::Sender<View>,
-    save: watch::Sender<Option<Content>>,
+    save: watch::Sender<Wanted>,
 ) {
     let offer_at = Instant::now() + defaults::SNAPSHOT_AFTER;
     let mut offer = std::pin::pin!(async {
@@ -188,7 +195,9 @@ async fn forward(
         } else {
             (offered, waiting) = (None, false);
             if matches!(current.source, Source::Live { .. }) {
-                save.send_replace(Content::of(&current));
+                save.send_replace(Wanted { content: Content::of(&current), holds: true });
+            } else {
+                save.send_modify(|wanted| wanted.holds = false);
             }
         }
         view.send_replace(current);

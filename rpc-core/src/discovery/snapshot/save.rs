@@ -11,16 +11,25 @@ use tokio::{
 /// Pause after a write that failed.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// What the file is to hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wanted {
+    /// `None`: whatever it holds.
+    pub(super) content: Option<Content>,
+    /// The registry can be read, and says so now.
+    pub(super) holds: bool,
+}
+
 /// Writes the newest of the lists that it is sent, not more often than once a second.
 pub(super) struct Saver {
     page: Page,
-    wanted: watch::Receiver<Option<Content>>,
+    wanted: watch::Receiver<Wanted>,
 }
 
 impl Saver {
     /// What takes lists, and what writes them.
-    pub(super) fn new(page: Page) -> (watch::Sender<Option<Content>>, Self) {
-        let (sender, wanted) = watch::channel(None);
+    pub(super) fn new(page: Page) -> (watch::Sender<Wanted>, Self) {
+        let (sender, wanted) = watch::channel(Wanted::default());
         (sender, Self { page, wanted })
     }
 
@@ -29,11 +38,25 @@ impl Saver {
         let mut written: Option<Content> = None;
         let mut failing = false;
         let mut next = Instant::now();
-        // What changes while this waits, or while the file is written, is one write.
-        while failing || self.wanted.changed().await.is_ok() {
+        let mut confirm = next + defaults::SNAPSHOT_CONFIRM;
+        loop {
+            let confirms = tokio::select! {
+                changed = self.wanted.changed(), if !failing => match changed {
+                    Ok(()) => false,
+                    Err(_) => return,
+                },
+                () = sleep_until(next), if failing => false,
+                () = sleep_until(confirm) => true,
+            };
+            if confirms {
+                confirm = Instant::now() + defaults::SNAPSHOT_CONFIRM;
+            }
+            // What changes while this waits, or while the file is written, is one write.
             sleep_until(next).await;
-            let wanted = self.wanted.borrow_and_update().clone();
-            let Some(content) = wanted.filter(|wanted| written.as_ref() != Some(wanted)) else {
+            let Wanted { content, holds } = self.wanted.borrow_and_update().clone();
+            let is_new = |content: &Content| written.as_ref() != Some(content);
+            let content = content.filter(|content| is_new(content) || confirms && holds);
+            let Some(content) = content else {
                 failing = false;
                 continue;
             };

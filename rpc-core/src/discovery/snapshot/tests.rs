@@ -247,6 +247,47 @@ async fn nothing_is_written_when_nothing_changed_and_changes_are_gathered() {
 }
 
 #[tokio::test]
+async fn the_age_of_a_list_that_does_not_change_is_that_of_what_is_known() {
+    let scratch = Scratch::new();
+    let told = Told::new();
+    told.lists(instances([1]));
+    drop(remembering(&told, &scratch.0).watch(SERVICE));
+    let registry = remembering(&told, &scratch.0);
+    let first = registry.watch(SERVICE);
+    let text = String::from_utf8(written(&scratch).await).unwrap();
+    drop(first);
+    let file = scratch.0.join(&scratch.files()[0]);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let age = || {
+        let held = content::decode(&fs::read(&file).unwrap(), "told://a", SERVICE).unwrap();
+        held.1.elapsed().unwrap_or_default()
+    };
+    // Another process reads the same list two hours later.
+    fs::write(&file, with_time(&text, now() - 7_200)).unwrap();
+    assert!(age() >= Duration::from_hours(2));
+    let second = registry.watch(SERVICE);
+    until("it is confirmed", || age() < SOON).await;
+    // And follows it for another two.
+    fs::write(&file, with_time(&text, now() - 7_200)).unwrap();
+    tokio::time::pause();
+    tokio::time::advance(defaults::SNAPSHOT_CONFIRM).await;
+    tokio::time::resume();
+    until("it is confirmed again", || age() < SOON).await;
+    // As long as the registry cannot be read nobody knows.
+    told.view.send_modify(|view| {
+        view.source = Source::Stale { since: Instant::now(), reason: "gone".into() };
+    });
+    sleep(Duration::from_millis(50)).await;
+    fs::write(&file, with_time(&text, now() - 7_200)).unwrap();
+    tokio::time::pause();
+    tokio::time::advance(defaults::SNAPSHOT_CONFIRM).await;
+    tokio::time::resume();
+    sleep(defaults::SNAPSHOT_EVERY + Duration::from_millis(300)).await;
+    assert!(age() >= Duration::from_hours(2), "{:?}", age());
+    drop(second);
+}
+
+#[tokio::test]
 async fn broken_and_foreign_files_are_ignored_and_replaced() {
     let scratch = Scratch::new();
     let told = Told::new();
