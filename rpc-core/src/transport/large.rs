@@ -78,17 +78,22 @@ impl Link {
         let first = Pieces::first(message);
         let taken = sending.window.take(message.body.len(), AT_ONCE).await;
         let taken = taken.map_err(|CreditError| Ended::Closed)?;
-        let length = taken.length();
+        let (length, mut waited) = (taken.length(), false);
         let sent = loop {
             if length == message.body.len()
                 && let Some(before_last) = before_last.take()
             {
                 before_last();
             }
-            match first.send(self, message.body, &taken) {
+            let sent = first.send(self, message.body, &taken);
+            if waited {
+                self.outbox.pass_on();
+            }
+            match sent {
                 Err(Ended::Full) => self.outbox.room().await,
                 sent => break sent?,
             }
+            waited = true;
         };
         taken.sent();
         (sending.end, sending.rest) = (sent.end, &message.body[length..]);

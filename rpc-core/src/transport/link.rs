@@ -155,12 +155,13 @@ impl Link {
     ///
     /// Dropped while it waits, nothing was appended.
     pub async fn request(&self, mut write: impl FnMut(&mut Vec<u8>)) -> Result<super::Sent, Ended> {
-        loop {
-            match self.outbox.append_request(&mut write) {
-                Err(Ended::Full) => self.outbox.room().await,
-                other => return other,
-            }
+        let mut sent = self.outbox.append_request(&mut write);
+        while matches!(sent, Err(Ended::Full)) {
+            self.outbox.room().await;
+            sent = self.outbox.append_request(&mut write);
+            self.outbox.pass_on();
         }
+        sent
     }
 
     /// Runs the task that writes what the socket refused, until the connection ends.

@@ -25,8 +25,14 @@ use std::{
 use tokio::sync::Notify;
 use waiting::Waiting;
 
-/// Client calls wait for room when this many bytes are unsent.
+/// Client calls wait for room when this many bytes have gathered.
 const ROOM: usize = 8 * 1024 * 1024;
+/// The same while the socket refuses what was there before. What waits here can go nowhere else, and
+/// its time passes; who waits for room can.
+const ROOM_BEHIND: usize = 512 * 1024;
+/// So many that wait for room are woken at once; each that finds it wakes another. If all were, a call
+/// among many would be woken once for each write before its own.
+const CHAINS: usize = 16;
 /// A buffer that has grown beyond this is not kept.
 const KEPT: usize = 1024 * 1024;
 
@@ -63,6 +69,8 @@ struct State {
     phase: Phase,
     /// Frames appended since the last write began.
     frames: u32,
+    /// The socket takes no more at the moment.
+    blocked: bool,
     /// The socket has refused a write for good.
     failed: bool,
 }
@@ -79,6 +87,11 @@ enum Phase {
 }
 
 impl State {
+    /// Whether a request has to wait for room.
+    fn is_full(&self) -> bool {
+        self.buffer.len() >= if self.blocked { ROOM_BEHIND } else { ROOM }
+    }
+
     /// What was appended, to be written now; more is appended elsewhere.
     fn take_buffer(&mut self) -> Vec<u8> {
         let spare = std::mem::take(&mut self.spare);
@@ -145,7 +158,7 @@ impl Outbox {
             Phase::Sealed => return Err(Ended::Sealed),
             Phase::Closed => return Err(Ended::Closed),
         }
-        if state.buffer.len() >= ROOM {
+        if state.is_full() {
             return Err(Ended::Full);
         }
         Ok(self.put(&mut state, write))
@@ -203,7 +216,8 @@ impl Outbox {
         drop(state);
         *lock(&self.writing) = true;
         let written = self.written();
-        self.appended.store(written, Ordering::Release);
+        // As is who waits, see `Waiting`.
+        self.appended.store(written, Ordering::SeqCst);
         self.room.wake_all();
         self.leaving.wake_all();
         self.flush.notify_one();
@@ -248,15 +262,23 @@ impl Outbox {
         usize::try_from(appended.saturating_sub(self.written())).unwrap_or(usize::MAX)
     }
 
-    /// Waits until there may be room for a request. Who has waited is to append one at once: others
-    /// may count on its being written.
+    /// Waits until there may be room for a request. Who has waited is to append one at once, and then
+    /// to [pass on](Self::pass_on) what room is left.
     pub async fn room(&self) {
         self.room
             .wait(|| {
                 let state = lock(&self.state);
-                state.buffer.len() < ROOM || state.phase != Phase::Open
+                !state.is_full() || state.phase != Phase::Open
             })
             .await;
+    }
+
+    /// If there is still room, another that waits for it is woken.
+    pub fn pass_on(&self) {
+        let full = lock(&self.state).is_full();
+        if !full {
+            self.room.wake_up_to(1);
+        }
     }
 
     /// Waits until fewer than [`defaults::MAX_UNSENT`] bytes wait for the socket, or the outbox
@@ -320,13 +342,14 @@ impl Outbox {
             if state.failed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            let (mine, mut at, frames) = if state.at < state.refused.len() {
-                (std::mem::take(&mut state.refused), std::mem::take(&mut state.at), 0)
+            let (mine, mut at) = if state.at < state.refused.len() {
+                (std::mem::take(&mut state.refused), std::mem::take(&mut state.at))
             } else if state.buffer.is_empty() {
                 state.owned = false;
                 return Ok(true);
             } else {
-                (state.take_buffer(), 0, std::mem::take(&mut state.frames))
+                state.frames = 0;
+                (state.take_buffer(), 0)
             };
             drop(state);
             let result = {
@@ -336,29 +359,45 @@ impl Outbox {
                 }
                 self.write_all(stream, &mine, &mut at)
             };
-            self.wake(frames);
             state = lock(&self.state);
-            match result {
-                Ok(()) => state.keep_spare(mine),
+            state.blocked = match result {
+                Ok(()) => {
+                    state.keep_spare(mine);
+                    false
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     if state.phase != Phase::Closed {
                         (state.refused, state.at) = (mine, at);
                     }
-                    return Ok(false);
+                    true
                 }
                 Err(e) => {
                     // The stream may end within a frame: nothing may follow it.
                     state.failed = true;
                     return Err(e);
                 }
+            };
+            let (blocked, full) = (state.blocked, state.is_full());
+            if !blocked && !self.room.is_awaited() && !self.leaving.is_awaited() {
+                continue;
             }
+            drop(state);
+            self.wake(full);
+            if blocked {
+                return Ok(false);
+            }
+            state = lock(&self.state);
         }
     }
 
-    /// After a write of so many frames, or a try.
-    fn wake(&self, frames: u32) {
-        self.room.wake_some(frames);
-        self.leaving.wake_all();
+    /// After a write, or a try; whether there is room for a request.
+    fn wake(&self, full: bool) {
+        if !full {
+            self.room.wake_up_to(CHAINS);
+        }
+        if self.unsent() < defaults::MAX_UNSENT {
+            self.leaving.wake_all();
+        }
     }
 
     fn write_all(&self, stream: &Socket, bytes: &[u8], at: &mut usize) -> io::Result<()> {

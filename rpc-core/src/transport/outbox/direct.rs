@@ -1,6 +1,6 @@
 //! Frames that are written from where they lie, without a copy in the outbox.
 
-use super::{Ended, Outbox, Phase, ROOM, Sent, lead, lock};
+use super::{Ended, Outbox, Phase, Sent, lead, lock};
 use crate::{memory, transport::Socket};
 use std::{
     io::{self, IoSlice},
@@ -33,7 +33,7 @@ impl Outbox {
         match state.phase {
             Phase::Closed => return Err(Ended::Closed),
             Phase::Sealed if begins_request => return Err(Ended::Sealed),
-            Phase::Open if begins_request && state.buffer.len() >= ROOM => return Err(Ended::Full),
+            Phase::Open if begins_request && state.is_full() => return Err(Ended::Full),
             _ => {}
         }
         if state.owned && !state.lead.give_up() {
@@ -44,24 +44,18 @@ impl Outbox {
         // Without an owner, or with one that has not begun to write, nothing was refused: these
         // bytes are next after what waits in the buffer.
         state.owned = true;
-        let frames = std::mem::take(&mut state.frames);
+        state.frames = 0;
         let start = self.appended.load(Ordering::Relaxed);
         let end = start + slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         self.appended.store(end, Ordering::Release);
         let gathered = state.take_buffer();
         drop(state);
-        self.write_directly(stream, gathered, frames, slices);
+        self.write_directly(stream, gathered, slices);
         Ok(Sent { start, end, owner: false })
     }
 
-    /// Writes what was gathered, so many frames, then these slices, then what others have appended meanwhile.
-    fn write_directly(
-        &self,
-        stream: &Socket,
-        gathered: Vec<u8>,
-        frames: u32,
-        slices: &[IoSlice<'_>],
-    ) {
+    /// Writes what was gathered, then these slices, then what others have appended meanwhile.
+    fn write_directly(&self, stream: &Socket, gathered: Vec<u8>, slices: &[IoSlice<'_>]) {
         let mut all = [IoSlice::new(&[]); 1 + SLICES];
         all[0] = IoSlice::new(&gathered);
         all[1..=slices.len()].copy_from_slice(slices);
@@ -72,7 +66,6 @@ impl Outbox {
             }
             self.write_slices(stream, &mut all[..=slices.len()])
         };
-        self.wake(frames);
         let mut state = lock(&self.state);
         if state.phase == Phase::Closed {
             return;
@@ -81,6 +74,7 @@ impl Outbox {
             Ok(()) => true,
             Err((error, rest)) if error.kind() == io::ErrorKind::WouldBlock => {
                 append(rest, &mut state.refused);
+                state.blocked = true;
                 false
             }
             Err(_) => {
@@ -90,7 +84,9 @@ impl Outbox {
             }
         };
         state.keep_spare(gathered);
+        let full = state.is_full();
         drop(state);
+        self.wake(full);
         if is_done { self.write_or_leave(stream) } else { self.leave() }
     }
 

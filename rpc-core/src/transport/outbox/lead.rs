@@ -4,7 +4,7 @@
 //! each, that gathers their frames in one write, which costs as much as several of them. Beside
 //! tasks that compute, it holds up what is there already, and gathers little.
 
-use super::{Outbox, ROOM, Socket, lock};
+use super::{Outbox, Socket, lock};
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -55,11 +55,6 @@ struct Wait {
 impl Wait {
     fn begin() -> Self {
         Self { began: Instant::now(), writes: writes() }
-    }
-
-    /// What it came to, when this many frames could be written together after it.
-    fn end(self, frames: u64) -> Outcome {
-        Outcome::of(frames, self.began.elapsed(), self.written())
     }
 
     /// What it would have come to, when all these frames but one were written meanwhile, each alone.
@@ -224,8 +219,9 @@ impl Outbox {
         }
         impl Leader<'_> {
             fn end(&self) -> bool {
+                let (took, written) = (self.wait.began.elapsed(), self.wait.written());
                 let mut state = lock(&self.outbox.state);
-                let outcome = self.wait.end(state.frames.into());
+                let outcome = Outcome::of(state.frames.into(), took, written);
                 state.lead.end(self.number, outcome)
             }
         }
@@ -260,13 +256,19 @@ impl Outbox {
         let mut before = 0;
         for _ in 0..YIELDS {
             yield_now().await;
-            let now = lock(&self.state).buffer.len();
-            if now == before || now >= ROOM {
+            let (now, full) = {
+                let state = lock(&self.state);
+                (state.buffer.len(), state.is_full())
+            };
+            if now == before || full {
                 break;
             }
             before = now;
         }
-        if leader.end() {
+        let leads = leader.end();
+        // There is nothing left that its drop could end.
+        std::mem::forget(leader);
+        if leads {
             self.write_or_leave(socket);
         }
         false

@@ -3,7 +3,7 @@ use crate::wire::{Kind, put_signal};
 use std::{
     io::{IoSlice, Read},
     net::TcpListener,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     thread,
     time::Duration,
 };
@@ -218,6 +218,95 @@ async fn who_is_woken_and_put_aside_keeps_no_other_from_the_room() {
     assert!(poll(last.as_mut()).is_pending(), "others are first, and will write");
     outbox.relieve();
     assert!(poll(last.as_mut()).is_ready());
+    reader.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_write_lets_all_in_that_find_room_one_after_the_other() {
+    let (near, mut far) = pair().await;
+    let reader = thread::spawn(move || far.read_exact(&mut vec![0; ROOM]));
+    let outbox = Outbox::new();
+    assert!(outbox.append(|out| out.resize(ROOM, 0)).unwrap().owner);
+    let request = async || {
+        outbox.room().await;
+        let sent = outbox.append_request(|out| out.resize(out.len() + ROOM / 64, 0));
+        outbox.pass_on();
+        sent.is_ok()
+    };
+    let mut waits: Vec<_> = (0..100).map(|_| Box::pin(request())).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait.as_mut()).is_pending()));
+    while !outbox.write(&near).unwrap() {
+        near.writable().await.unwrap();
+    }
+    reader.join().unwrap().unwrap();
+    let mut sent = 0;
+    for _ in 0..100 {
+        waits.retain_mut(|wait| match poll(wait.as_mut()) {
+            std::task::Poll::Ready(is_sent) => {
+                sent += usize::from(is_sent);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+    }
+    assert_eq!(sent, 64, "as many as find room");
+}
+
+#[tokio::test]
+async fn behind_what_the_socket_refuses_little_may_wait() {
+    let (near, mut far) = pair().await;
+    let outbox = Outbox::new();
+    let request = |length: usize| outbox.append_request(|out| out.resize(out.len() + length, 0));
+    assert!(request(3 * ROOM).unwrap().owner);
+    assert!(!outbox.write(&near).unwrap(), "it is not read");
+    assert!(request(ROOM_BEHIND).is_ok());
+    assert_eq!(request(1).unwrap_err(), Ended::Full);
+    let mut room = Box::pin(outbox.room());
+    assert!(poll(room.as_mut()).is_pending());
+    let reader = thread::spawn(move || far.read_exact(&mut vec![0; 3 * ROOM + ROOM_BEHIND]));
+    while !outbox.write(&near).unwrap() {
+        near.writable().await.unwrap();
+    }
+    assert!(poll(room.as_mut()).is_ready());
+    assert!(request(1).unwrap().owner);
+    reader.join().unwrap().unwrap();
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl std::task::Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_much_to_leave_is_not_woken_by_each_write() {
+    let (near, mut far) = pair().await;
+    let outbox = Outbox::new();
+    assert!(outbox.append(|out| out.resize(3 * ROOM, 0)).unwrap().owner);
+    assert!(!outbox.write(&near).unwrap());
+    let count = Arc::new(Count::default());
+    let waker = Arc::clone(&count).into();
+    let mut drained = Box::pin(outbox.drained());
+    let mut wait = || drained.as_mut().poll(&mut std::task::Context::from_waker(&waker));
+    assert!(wait().is_pending());
+    let reader = thread::spawn(move || far.read_exact(&mut vec![0; 3 * ROOM]));
+    let mut writes = 0;
+    while outbox.unsent() >= defaults::MAX_UNSENT {
+        assert_eq!(count.0.load(Ordering::SeqCst), 0, "after {writes} writes");
+        near.writable().await.unwrap();
+        outbox.write(&near).unwrap();
+        writes += 1;
+    }
+    assert!(writes > 2, "{writes}");
+    assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    assert!(wait().is_ready());
+    while !outbox.write(&near).unwrap() {
+        near.writable().await.unwrap();
+    }
     reader.join().unwrap().unwrap();
 }
 

@@ -6,11 +6,6 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// After a write so many that wait for room are woken, and twice as many as it had frames: as many
-/// find room, if they are like those. If all were woken each time, a call among many would be woken
-/// once for each write before its own.
-const AT_LEAST: usize = 16;
-
 /// Those that wait for one kind of thing.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -43,17 +38,19 @@ impl Waiting {
         }
     }
 
-    /// Wakes as many as find room after a write of so many frames, the longest waiting first.
-    pub(super) fn wake_some(&self, frames: u32) {
+    /// Whether anybody waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.count.load(Ordering::SeqCst) > 0
+    }
+
+    /// Wakes so many of them, the longest waiting first.
+    pub(super) fn wake_up_to(&self, most: usize) {
         let waiting = self.count.load(Ordering::SeqCst);
-        if waiting > 0 {
-            let some = (frames as usize).saturating_mul(2).saturating_add(AT_LEAST);
-            (0..some.min(waiting)).for_each(|_| self.notify.notify_one());
-        }
+        (0..most.min(waiting)).for_each(|_| self.notify.notify_one());
     }
 
     pub(super) fn wake_all(&self) {
-        if self.count.load(Ordering::SeqCst) > 0 {
+        if self.is_awaited() {
             self.notify.notify_waiters();
         }
     }
@@ -74,33 +71,22 @@ mod tests {
     }
 
     #[test]
-    fn a_write_wakes_as_many_as_find_room_in_turn() {
+    fn the_longest_waiting_are_woken_first_and_who_goes_away_then_wakes_another() {
         let waiting = Waiting::default();
         let wait = || Box::pin(waiting.wait(|| false));
-        let mut waits: Vec<_> = (0..100).map(|_| wait()).collect();
+        let mut waits: Vec<_> = (0..5).map(|_| wait()).collect();
         assert!(!poll(&mut waits).contains(&true));
-        waiting.wake_some(2);
-        let mut rest = waits.split_off(20);
-        assert!(poll(&mut rest).iter().all(|done| !done));
-        assert!(poll(&mut waits).iter().all(|done| *done));
+        waiting.wake_up_to(2);
+        drop(waits.remove(0));
+        assert_eq!(poll(&mut waits), [true, true, false, false]);
+        let mut rest = waits.split_off(2);
         drop(waits);
-        waiting.wake_some(u32::MAX);
-        assert!(poll(&mut rest).iter().all(|done| *done));
+        waiting.wake_up_to(100);
+        assert_eq!(poll(&mut rest), [true, true]);
         drop(rest);
         assert_eq!(waiting.count.load(Ordering::SeqCst), 0);
-    }
-
-    #[test]
-    fn who_goes_away_once_woken_wakes_another() {
-        let waiting = Waiting::default();
-        let wait = || Box::pin(waiting.wait(|| false));
-        let mut first: Vec<_> = (0..AT_LEAST).map(|_| wait()).collect();
-        let mut second = [wait(), wait()];
-        assert!(!poll(&mut first).contains(&true) && !poll(&mut second).contains(&true));
-        waiting.wake_some(0);
-        assert!(!poll(&mut second).contains(&true));
-        drop(first.pop());
-        assert_eq!(poll(&mut second), [true, false]);
+        let mut late = [wait()];
+        assert_eq!(poll(&mut late), [false], "no wake-up is kept");
     }
 
     #[test]
