@@ -4,7 +4,8 @@
 //! endpoint, or back to the caller with what is known. `progress` is what the call has been through,
 //! `find` where it waits for a connection, `attempt` what one attempt came to, `retry` whether and
 //! when a call that may be retried is, `backoff` how long it waits before, `sleep` how a call waits
-//! for a time, `race` what runs beside an attempt.
+//! for a time, `stranded` what becomes of it when its provider falls silent, `race` what runs beside
+//! an attempt.
 
 mod attempt;
 mod backoff;
@@ -14,6 +15,7 @@ mod progress;
 mod race;
 mod retry;
 mod sleep;
+mod stranded;
 
 use crate::{
     clock::Time,
@@ -183,14 +185,14 @@ impl Route {
         metadata: &Metadata,
         pace: Option<&Pace>,
     ) -> Option<(Attempt, Time)> {
-        let (waker, idempotent) = (waker().await, call.method.idempotent);
+        let waker = waker().await;
         let late = match pace {
             Some(pace) if progress.retries > 0 => {
                 pace.late(progress.now, progress.deadline, progress.attempts)
             }
             _ => Time::NEVER,
         };
-        let mut waiter = match connection.admit(progress.deadline, late, idempotent, waker) {
+        let mut waiter = match connection.admit(progress.deadline, late, waker) {
             Ok(waiter) => waiter,
             Err(Refused::Closed | Refused::Full) => return None,
         };
@@ -226,6 +228,10 @@ impl Route {
         let ending = match ending {
             Some(ending) => ending,
             None => connection.wait(&mut waiter).await,
+        };
+        let ending = match ending {
+            Ending::Silent => Box::pin(self.stranded(connection, &mut waiter, progress)).await,
+            ending => ending,
         };
         if matches!(ending, Ending::Silent | Ending::Late) {
             let race = Box::pin(self.race(

@@ -60,8 +60,6 @@ pub(crate) struct Connection {
     /// A call was given up since the reader last looked: what it has of a reply can go.
     given_up: AtomicBool,
     why: OnceLock<Arc<str>>,
-    /// The peer's first bytes have shown that it is no provider: nothing sent to it has run.
-    stranger: AtomicBool,
     ended: CancellationToken,
     dialer: Arc<Dialer>,
     /// Its endpoint, as calls know it.
@@ -105,7 +103,6 @@ impl Connection {
             retired: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
             why: OnceLock::new(),
-            stranger: AtomicBool::new(false),
             ended: CancellationToken::new(),
             dialer,
             standing,
@@ -235,22 +232,25 @@ impl Connection {
         &self,
         deadline: Time,
         late: Time,
-        idempotent: bool,
         waker: Waker,
     ) -> Result<Waiter<'_>, Refused> {
         let limit = self.link.credit().peer().max_in_flight;
-        let waiter = Slots::admit(self, deadline, late, idempotent, limit as usize, waker)?;
+        let waiter = Slots::admit(self, deadline, late, limit as usize, waker)?;
+        if self.vigil.is_silent() {
+            // Since it was chosen, and those who waited have been told already.
+            return Err(Refused::Closed);
+        }
         self.dialer.timekeeper.expect(deadline.min(late));
         Ok(waiter)
     }
 
-    /// Takes a place for an idempotent call that goes on in a future of its own.
+    /// Takes a place for a call that goes on in a future of its own.
     pub(crate) fn reserve(
         self: &Arc<Self>,
         deadline: Time,
         waker: Waker,
     ) -> Result<Reserved, Refused> {
-        let waiter = self.admit(deadline, Time::NEVER, true, waker)?;
+        let waiter = self.admit(deadline, Time::NEVER, waker)?;
         Ok(Reserved::new(Arc::clone(self), waiter))
     }
 
@@ -323,7 +323,6 @@ impl Connection {
     /// 2. no call is admitted any more, so no attempt starts after the end was seen;
     /// 3. nothing is written any more, so the written position is final;
     /// 4. everybody who waits is told that position, from which each knows whether it has left;
-    ///    to a stranger nothing has;
     /// 5. the socket goes, and the endpoint learns that it may dial again.
     fn end(&self, why: &str) {
         let _ = self.why.set(Arc::from(why));
@@ -332,7 +331,7 @@ impl Connection {
         }
         self.slots.close();
         let written = self.link.close();
-        self.slots.fail_all(if self.stranger.load(Ordering::Relaxed) { 0 } else { written });
+        self.slots.fail_all(written);
         self.link.shutdown();
         self.ended.cancel();
         self.standing.endpoint.notify_one();

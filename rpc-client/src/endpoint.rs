@@ -49,8 +49,6 @@ pub(crate) struct Look {
     pub(crate) reach: Reach,
     /// Connections that take calls.
     pub(crate) usable: Vec<Arc<Connection>>,
-    /// Connections that would, if there are no others: their providers have not greeted yet.
-    pub(crate) greeting: Vec<Arc<Connection>>,
     /// Its share of the calls under weighted strategies.
     pub(crate) weight: u32,
     /// Since when its instance has been seen to answer.
@@ -84,7 +82,6 @@ impl Endpoint {
                 pool: Pool::new(shared.settings.pool),
                 answered: None,
                 left: None,
-                lost_before: false,
                 reached: false,
                 lost: now,
                 failure: Arc::from("being dialled"),
@@ -102,26 +99,17 @@ impl Endpoint {
         endpoint
     }
 
-    /// Nobody vouches for the address: a connection to it is used once its provider has greeted.
-    pub(crate) fn doubt(&self) {
-        lock(&self.known).lost_before = true;
-    }
-
     /// What can be done with it now.
     pub(crate) fn look(&self, now: Instant) -> Look {
         let mut known = lock(&self.known);
         let listing = known.listing(now);
         // Each connection is looked at once: what follows must not be of different moments.
         let glances = known.glances();
-        let reach = known.reach(&glances);
-        let pick = |what: Glance| {
-            let fits = glances.iter().zip(&known.connections).filter(|(is, _)| **is == what);
-            fits.map(|(_, connection)| Arc::clone(connection)).collect::<Vec<_>>()
-        };
-        let usable = pick(Glance::Usable);
-        // After a loss a connection is used once its provider has greeted: a listener that is
-        // being closed still accepts, and what is sent to it is lost.
-        let greeting = if known.lost_before { Vec::new() } else { pick(Glance::Greeting) };
+        let reach = known.reach(&glances, now);
+        // Once its provider has greeted: one that never answers, and a listener that is being
+        // closed, accept connections too.
+        let fits = glances.iter().zip(&known.connections).filter(|(is, _)| **is == Glance::Usable);
+        let usable: Vec<_> = fits.map(|(_, connection)| Arc::clone(connection)).collect();
         let since = match (usable.first().map(|c| c.instance()), known.answered) {
             (None, _) => now,
             (Some(answers), Some((before, since))) if answers == before => since,
@@ -134,7 +122,7 @@ impl Endpoint {
                 now
             }
         };
-        let reached = !usable.is_empty() || !greeting.is_empty();
+        let reached = !usable.is_empty();
         if known.reached && !reached {
             known.lost = now;
         }
@@ -148,7 +136,6 @@ impl Endpoint {
             lost: (!reached).then(lost),
             idle: known.connections.iter().all(|c| c.in_flight() == 0),
             usable,
-            greeting,
         }
     }
 
@@ -179,9 +166,13 @@ impl Endpoint {
         known.listed = Listed::Missing { since, removed };
     }
 
-    /// When time alone changes what the registry's silence means.
-    pub(crate) fn probation_ends(&self) -> Option<Instant> {
-        lock(&self.known).vanished().map(|since| since + defaults::PROBATION)
+    /// When time alone changes what follows from the registry's silence, next.
+    pub(crate) fn given_up(&self, now: Instant) -> Option<Instant> {
+        let known = lock(&self.known);
+        let vanished = known.vanished()?;
+        let lost = (!known.reached).then(|| known.lost + defaults::ENDPOINT_GRACE);
+        let ends = [Some(vanished + defaults::PROBATION), lost];
+        ends.into_iter().flatten().filter(|end| *end > now).min()
     }
 
     /// Notes the state that calls see from now on.
@@ -196,7 +187,7 @@ impl Endpoint {
     pub(crate) fn grow(&self) {
         let mut known = lock(&self.known);
         let open = known.connections.iter().filter(|c| c.is_usable()).count();
-        // Before a provider has greeted it takes few calls; soon it will take many more.
+        // One whose provider is about to greet will have room.
         let full =
             known.connections.iter().all(|c| !c.is_usable() || c.is_greeted() && c.is_full());
         if open == 0 || !full {

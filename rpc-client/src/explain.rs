@@ -130,11 +130,6 @@ fn unchosen(report: &mut EndpointReport, in_reserve: bool, nobody: bool) {
         (EndpointState::Serving, false) => {
             report.why = format!("{STRANGER}; the other addresses are tried first");
         }
-        (EndpointState::Connecting, true) if nobody => {
-            report
-                .why
-                .push_str("; calls are put on it all the same, as no other endpoint takes them");
-        }
         _ => {}
     }
 }

@@ -67,7 +67,7 @@ defaults! {
     /// Longest pause before dialling again.
     REDIAL_MAX: Duration = Duration::from_secs(5);
     /// Calls outstanding and no byte for this long: a ping is sent.
-    SILENCE_BEFORE_PING: Duration = Duration::from_secs(1);
+    SILENCE_BEFORE_PING: Duration = Duration::from_millis(700);
     /// The ping unanswered for this long: the endpoint is silent.
     SILENCE_AFTER_PING: Duration = Duration::from_secs(1);
     /// An idle connection is pinged this often, jittered by a quarter.

@@ -89,10 +89,7 @@ impl Route {
     /// endpoint: when its provider is silent, or half of the call's time is over, and another is
     /// there. If none is, it looks again when there is a new list, or half of what is left is over.
     pub(super) async fn elsewhere(&self, connection: &Connection, progress: &Progress) {
-        let mut tried = progress.tried.clone();
-        tried.push(Tried::new(connection, false));
-        let wish = Wish { tried: &tried, ..progress.wish() };
-        let another = || matches!(self.cluster.look(&wish), Pick::Found(_));
+        let another = || self.has_another(connection, progress);
         let mut published = self.cluster.published();
         let mut half = Time::now().half_way_to(progress.deadline);
         loop {
@@ -110,6 +107,14 @@ impl Route {
                 }
             }
         }
+    }
+
+    /// Whether an endpoint that the call has not tried would take it in place of `connection`'s.
+    pub(super) fn has_another(&self, connection: &Connection, progress: &Progress) -> bool {
+        let mut tried = progress.tried.clone();
+        tried.push(Tried::new(connection, false));
+        let wish = Wish { tried: &tried, ..progress.wish() };
+        matches!(self.cluster.look(&wish), Pick::Found(_))
     }
 
     /// So many calls wait already that another one would hardly have its turn.

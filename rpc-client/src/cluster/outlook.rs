@@ -21,6 +21,8 @@ pub(crate) struct Outlook {
     lost: Option<Instant>,
     /// An endpoint is connected and does not answer at the moment.
     silent: bool,
+    /// One is connected and is about to say who it is.
+    greets: bool,
     /// Each endpoint that takes no calls, and why.
     why: Vec<(SocketAddr, Arc<str>)>,
 }
@@ -62,9 +64,10 @@ impl Outlook {
         endpoints: impl Iterator<Item = (SocketAddr, &'a Look)>,
         past: &Past,
     ) -> Self {
-        let (mut lost, mut silent, mut why) = (past.gone, false, Vec::new());
+        let (mut lost, mut silent, mut greets, mut why) = (past.gone, false, false, Vec::new());
         // Those that are disabled take no calls however they are.
         for (addr, look) in endpoints.filter(|(_, look)| look.listing != Listing::Disabled) {
+            greets |= look.reach == Reach::Greeting;
             let reason = if look.reach == Reach::Silent {
                 silent = true;
                 Arc::from("silent: connected, but does not answer")
@@ -86,6 +89,7 @@ impl Outlook {
             empty: past.empty,
             lost,
             silent,
+            greets,
             why,
         }
     }
@@ -147,13 +151,14 @@ fn instances(count: usize) -> String {
 
 /// Until when a call that finds no endpoint should wait for one; `None`: not at all. Pure.
 ///
-/// It waits while the registry cannot be read, while a silent endpoint may come back, and for a
-/// grace after an endpoint was lost or listed, or after a live registry listed none.
+/// It waits while the registry cannot be read, while one that is connected may come back or is about
+/// to greet, and for a grace after an endpoint was lost or listed, or after a live registry listed
+/// none.
 pub(crate) fn outlook(outlook: &Outlook, now: Instant) -> Option<Instant> {
     let forever = now + defaults::PROBATION;
     let until = match &outlook.source {
         Source::Connecting { .. } | Source::Snapshot { .. } | Source::Stale { .. } => forever,
-        Source::Live { .. } if outlook.silent => forever,
+        Source::Live { .. } if outlook.silent || outlook.greets => forever,
         Source::Live { since } => {
             let empty = outlook.empty.map(|empty| empty.max(*since) + defaults::EMPTY_GRACE);
             empty.max(outlook.grace())?
@@ -177,6 +182,7 @@ mod tests {
             empty: (listed == 0).then_some(now),
             lost,
             silent: false,
+            greets: false,
             why: Vec::new(),
         }
     }
@@ -210,6 +216,9 @@ mod tests {
         assert!(outlook(&at(live(then), 1, Some(then)), now).is_some(), "lost 3 s ago: wait");
         let much_later = now + Duration::from_secs(3);
         assert_eq!(outlook(&at(live(then), 1, Some(then)), much_later), None, "lost 6 s ago");
+        let greets = Outlook { greets: true, ..at(live(then), 1, Some(then)) };
+        assert!(outlook(&greets, much_later).is_some(), "connected, about to greet: wait");
+        assert!(!greets.may_come_back(much_later), "it is not known to answer");
         assert_eq!(outlook(&at(live(then), 1, None), now), None, "all of them disabled");
     }
 

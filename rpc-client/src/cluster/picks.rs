@@ -21,9 +21,8 @@ use std::{
 pub(crate) struct Picks {
     /// Endpoints that take calls.
     pub(super) ready: Line,
-    /// Endpoints whose providers have not greeted yet, or are not those that were known; used when
-    /// there are no others.
-    pub(super) greeting: Line,
+    /// Endpoints whose providers are not those that were known; used when there are no others.
+    pub(super) reserve: Line,
     /// Ejected endpoints, each of which one call at a time may try.
     pub(super) probing: Box<[Candidate]>,
     /// What is known about the rest, for calls that find nothing.
@@ -235,7 +234,7 @@ impl Query for Choice<'_> {
 impl Picks {
     pub(super) fn empty(outlook: Outlook) -> Self {
         let line = || Line::new(Vec::new(), Duration::ZERO, None);
-        Self { ready: line(), greeting: line(), probing: Box::default(), outlook }
+        Self { ready: line(), reserve: line(), probing: Box::default(), outlook }
     }
 
     /// A connection of an endpoint that the call has not tried: of the one that the strategy
@@ -260,7 +259,7 @@ impl Picks {
             // No strategy would choose another.
             return Pick::Found(Arc::clone(connection));
         }
-        for line in [&self.ready, &self.greeting] {
+        for line in [&self.ready, &self.reserve] {
             let candidates = &*line.candidates;
             let Wish { tried, again, now, .. } = *wish;
             let mut choice = Choice { candidates, turn, tried, again, now, fitted: None, seen };
@@ -315,7 +314,7 @@ impl Picks {
 
     /// Sees to it that places which were given back are seen, for a call that waits for one.
     pub(super) fn look_closely(&self) {
-        let lines = self.ready.candidates.iter().chain(&self.greeting.candidates);
+        let lines = self.ready.candidates.iter().chain(&self.reserve.candidates);
         lines.flat_map(Candidate::connections).for_each(|c| c.look_closely());
     }
 }

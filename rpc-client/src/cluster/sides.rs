@@ -26,6 +26,6 @@ impl Picks {
 
     /// Whether calls are put on it if they find no other endpoint.
     pub(crate) fn is_in_reserve(&self, number: u64) -> bool {
-        self.greeting.candidates.iter().any(|candidate| candidate.number() == number)
+        self.reserve.candidates.iter().any(|candidate| candidate.number() == number)
     }
 }

@@ -165,7 +165,7 @@ impl Task {
         }
         for Seen { addr, .. } in &seen {
             let endpoint = &self.endpoints[addr];
-            sooner(&mut self.next, endpoint.probation_ends().filter(|end| *end > now));
+            sooner(&mut self.next, endpoint.given_up(now));
             // What should have come to pass, and waits for something else, is looked at now and
             // then.
             let in_time = |at: u64| match at.saturating_sub(now_ms(now)) {
@@ -252,18 +252,13 @@ impl Task {
         let mut new = false;
         let queue = self.cluster.upgrade().map(|cluster| Arc::clone(&cluster.queue));
         let Some(queue) = queue else { return false };
-        let doubtful = matches!(self.view.source, Source::Snapshot { .. });
         for addr in dialled {
             let Some(instance) = self.view.instances.get(addr) else { continue };
             self.endpoints.entry(*addr).or_insert_with(|| {
                 new = true;
                 let weight = self.view.weights.get(addr).copied();
                 let instance = Arc::clone(instance);
-                let new = Endpoint::start(&self.shared, instance, weight, &self.changed, &queue);
-                if doubtful {
-                    new.doubt();
-                }
-                new
+                Endpoint::start(&self.shared, instance, weight, &self.changed, &queue)
             });
         }
         // Of the list all are either dialled or beyond; what has vanished is in neither.
@@ -289,7 +284,7 @@ impl Task {
         }
         let looks = seen.iter().map(|seen| (seen.addr, &seen.look));
         let outlook = Outlook::of(&self.view, looks, &self.past);
-        let (mut ready, mut greeting, mut probing) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ready, mut reserve, mut probing) = (Vec::new(), Vec::new(), Vec::new());
         if let Source::Snapshot { since, .. } = self.view.source {
             sooner(&mut self.next, Some(all_tried(since)).filter(|at| *at > now));
         }
@@ -298,7 +293,6 @@ impl Task {
             let state = seen.state();
             let endpoint = &self.endpoints[&seen.addr];
             endpoint.enter(state, now);
-            let trusted = matches!(seen.phase, Phase::Trusted | Phase::Tripped { .. });
             let age = now.saturating_duration_since(seen.look.since);
             let member = Member { addr: seen.addr, weight: seen.look.weight, age };
             let candidate = |open| Candidate::new(&endpoint.standing, open, member);
@@ -311,15 +305,12 @@ impl Task {
                     let answers = seen.look.usable.first().and_then(|c| c.instance());
                     match Proof::of(&self.view, seen.addr, answers, now) {
                         Proof::Good => ready.extend(candidate(seen.look.usable)),
-                        Proof::Poor => greeting.extend(candidate(seen.look.usable)),
+                        Proof::Poor => reserve.extend(candidate(seen.look.usable)),
                         Proof::Awaited => {}
                     }
                 }
                 EndpointState::Ejected if matches!(seen.phase, Phase::Probing { .. }) => {
                     probing.extend(candidate(seen.look.usable));
-                }
-                EndpointState::Connecting if trusted => {
-                    greeting.extend(candidate(seen.look.greeting));
                 }
                 _ => {}
             }
@@ -329,7 +320,7 @@ impl Task {
         ready.prepare(cluster.balance);
         let picks = Picks {
             ready,
-            greeting: Line::new(greeting, Duration::ZERO, None),
+            reserve: Line::new(reserve, Duration::ZERO, None),
             probing: probing.into(),
             outlook,
         };

@@ -72,7 +72,7 @@ impl Table {
 
     fn admit(&self, deadline: Time) -> Waiter<'_> {
         let waker = Waker::noop().clone();
-        let admitted = Slots::admit(&self.0, deadline, Time::NEVER, false, usize::MAX, waker);
+        let admitted = Slots::admit(&self.0, deadline, Time::NEVER, usize::MAX, waker);
         admitted.expect("it is open")
     }
 }

@@ -6,8 +6,8 @@ use rpc_core::{
     RpcError, defaults,
     transport::{Assembly, Body, Progress, ReadBuffer},
     wire::{
-        HEADER, Header, Kind, Limits, PrefaceError, ProtocolError, Reason, flag, next_header,
-        put_close, put_error, put_signal, read_close, read_preface, read_total,
+        HEADER, Header, Kind, Limits, ProtocolError, Reason, flag, next_header, put_close,
+        put_error, put_signal, read_close, read_preface, read_total,
     },
 };
 use std::{
@@ -23,6 +23,10 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long a provider that has said that it closes may take to do so.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Unsent bytes beyond which a provider that pings is taken for one that does not read. Requests alone
+/// are fewer: what has gathered, and what the socket has refused of it.
+const MUTE: usize = 4 * defaults::MAX_UNSENT;
 
 /// Bytes of the total that leads the first piece of a large body.
 const TOTAL: usize = 4;
@@ -151,12 +155,8 @@ impl Reader {
         if self.connection.is_greeted() {
             return Ok(true);
         }
-        let read = read_preface(self.buffer.data()).map_err(|e| {
-            let stranger = !matches!(e, PrefaceError::Broken);
-            self.connection.stranger.store(stranger, Ordering::Relaxed);
-            e.to_string()
-        });
-        let Some((preface, length)) = read? else { return Ok(false) };
+        let read = read_preface(self.buffer.data()).map_err(|e| e.to_string())?;
+        let Some((preface, length)) = read else { return Ok(false) };
         self.buffer.consume(length);
         self.connection.link.credit().greeted(preface.limits);
         let _ = self.connection.instance.set(preface.instance);
@@ -233,7 +233,7 @@ impl Reader {
             }
             Kind::Ping => {
                 // A provider that pings and does not read has no use for a pong.
-                if self.connection.link.outbox().unsent() < defaults::MAX_UNSENT {
+                if self.connection.link.outbox().unsent() < MUTE {
                     put_signal(&mut self.out, Kind::Pong, header.id);
                 }
                 Ok(())
@@ -341,7 +341,7 @@ mod tests {
         let waiters: Vec<_> = (0..3)
             .map(|_| {
                 let mut waiter =
-                    connection.admit(deadline, Time::NEVER, false, Waker::noop().clone()).unwrap();
+                    connection.admit(deadline, Time::NEVER, Waker::noop().clone()).unwrap();
                 waiter.all_sent(0);
                 first_piece(&mut reader, waiter.id());
                 waiter
@@ -359,7 +359,7 @@ mod tests {
         let mut reader = reader().await;
         let connection = Arc::clone(&reader.connection);
         let deadline = Time::now() + Duration::from_secs(10);
-        let waiter = connection.admit(deadline, Time::NEVER, false, Waker::noop().clone()).unwrap();
+        let waiter = connection.admit(deadline, Time::NEVER, Waker::noop().clone()).unwrap();
         first_piece(&mut reader, waiter.id());
         assert!(reader.assembly.contains(waiter.id()));
         let mut second = Vec::new();

@@ -167,12 +167,7 @@ impl Connection {
         &'a self,
         message: Message<'a>,
     ) -> Result<rpc_core::transport::Sending<'a>, Ending> {
-        let base = rpc_core::wire::BASE_LIMITS.max_message as usize;
-        let credit = self.link.credit();
-        if message.body.len() > base && credit.wait_greeted().await.is_err() {
-            return Err(self.not_sent(Ended::Closed));
-        }
-        let limit = credit.peer().max_message;
+        let limit = self.link.credit().peer().max_message;
         if message.body.len() > limit as usize {
             return Err(Ending::TooLarge { limit });
         }

@@ -52,8 +52,6 @@ const REST: Duration = Duration::from_nanos(100);
 struct Slot {
     generation: u32,
     taken: bool,
-    idempotent: bool,
-    told_silent: bool,
     deadline: Time,
     /// When it is told that it is late.
     late: Time,
@@ -110,7 +108,6 @@ impl Slots {
         connection: &Connection,
         deadline: Time,
         late: Time,
-        idempotent: bool,
         limit: usize,
         waker: Waker,
     ) -> Result<Waiter<'_>, Refused> {
@@ -130,8 +127,6 @@ impl Slots {
         };
         let slot = &mut table.slots[index as usize];
         slot.taken = true;
-        slot.idempotent = idempotent;
-        slot.told_silent = false;
         slot.deadline = deadline;
         slot.late = late;
         slot.waker = Some(waker);
@@ -202,13 +197,9 @@ impl Slots {
         wake(wakers);
     }
 
-    /// Tells the calls that may be sent again that the provider is silent, each once.
+    /// Tells everybody who waits that the provider has fallen silent.
     pub(super) fn tell_silent(&self) {
-        let wakers = lock(&self.table).tell_each(|slot| {
-            let tell = slot.idempotent && !slot.told_silent;
-            slot.told_silent |= tell;
-            tell.then_some(Arrival::Silent)
-        });
+        let wakers = lock(&self.table).tell_each(|_| Some(Arrival::Silent));
         wake(wakers);
     }
 
@@ -323,8 +314,6 @@ impl Slot {
         Self {
             generation: 1,
             taken: false,
-            idempotent: false,
-            told_silent: false,
             deadline: Time::NEVER,
             late: Time::NEVER,
             arrival: None,

@@ -16,8 +16,6 @@ use tokio::time::Instant;
 
 /// A connection that served for this long is dialled again without a pause when it is lost.
 const SETTLED: Duration = Duration::from_secs(1);
-/// How often a connection that is late to greet is looked at while calls wait on it.
-const LATE: Duration = Duration::from_millis(100);
 /// Connections that break within this time do so for one reason.
 const TOGETHER: Duration = Duration::from_millis(100);
 
@@ -149,8 +147,8 @@ impl Keeper {
     }
 
     /// Forgets connections that have ended, and those that turn out to be of no use: the provider
-    /// says nothing in time and no call waits for it, or it is one that has said before that it
-    /// leaves. Returns how many broke that should not have.
+    /// says nothing in time, or it is one that has said before that it leaves. Returns how many
+    /// broke that should not have.
     fn take_out(&mut self, known: &mut Known, now: Instant, next: &mut Option<Instant>) -> usize {
         let mut broken = 0;
         for connection in std::mem::take(&mut known.connections) {
@@ -161,7 +159,7 @@ impl Keeper {
             let mute = !connection.is_greeted() && connection.takes_calls();
             let late = connection.began() + defaults::DIAL_TIMEOUT;
             let of_no_use = if mute {
-                now >= late && connection.in_flight() == 0
+                now >= late
             } else {
                 let instance = connection.instance();
                 instance.is_some() && instance == known.left && connection.takes_calls()
@@ -173,12 +171,11 @@ impl Keeper {
                 } else {
                     "the provider leaves"
                 });
-                known.lost_before = true;
                 self.pause();
                 continue;
             }
             if mute {
-                sooner(next, Some(if now < late { late } else { now + LATE }));
+                sooner(next, Some(late));
             }
             known.connections.push(connection);
         }
@@ -190,7 +187,6 @@ impl Keeper {
         if connection.is_retired() {
             return false;
         }
-        known.lost_before = true;
         known.failure = connection.why();
         if self.settled(connection, now) {
             // Most likely only the connection was lost.
@@ -209,7 +205,6 @@ impl Keeper {
         for connection in leaving {
             if known.left.is_none() || known.left != connection.instance() {
                 known.left = connection.instance();
-                known.lost_before = true;
                 known.failure = connection.why();
                 self.settled(&connection, now);
                 self.pause();
@@ -257,8 +252,10 @@ impl Keeper {
         // One that nobody answers on is enough to find out.
         let answers = known.connections.iter().any(|c| c.is_usable() && c.is_greeted());
         let wanted = if answers { known.pool.wanted() } else { 1 };
-        // What the registry does not list is not dialled, only kept.
-        let may = known.vanished().is_none() && self.dialling.is_none() && !ending;
+        // What the registry does not list is kept, and dialled once more if only its connection
+        // was lost.
+        let may = known.vanished().is_none() || known.was_just_lost(now);
+        let may = may && self.dialling.is_none() && !ending;
         known.redial = None;
         if !may || open.count() >= wanted {
             return false;

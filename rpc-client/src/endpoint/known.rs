@@ -24,8 +24,6 @@ pub(super) struct Known {
     pub(super) answered: Option<(Option<InstanceId>, Instant)>,
     /// An instance that has said that it leaves: a connection to it is of no use.
     pub(super) left: Option<InstanceId>,
-    /// A connection to it was lost before, or the address is doubted.
-    pub(super) lost_before: bool,
     /// It took calls when it was looked at last.
     pub(super) reached: bool,
     /// Since when no call can be put on it.
@@ -117,7 +115,15 @@ impl Known {
         self.connections.iter().map(|connection| Glance::at(connection)).collect()
     }
 
-    pub(super) fn reach(&self, glances: &[Glance]) -> Reach {
+    /// It answered, and its connection was lost less than the grace of calls ago, without a word:
+    /// perhaps only the connection.
+    pub(super) fn was_just_lost(&self, now: Instant) -> bool {
+        let just = now.saturating_duration_since(self.lost) < defaults::ENDPOINT_GRACE;
+        let left = |(instance, _)| self.left.is_some() && self.left == instance;
+        (self.reached || just) && self.answered.is_some_and(|answered| !left(answered))
+    }
+
+    pub(super) fn reach(&self, glances: &[Glance], now: Instant) -> Reach {
         if let Some(usable) = glances.iter().position(|glance| *glance == Glance::Usable) {
             return match (self.instance.id, self.connections[usable].instance()) {
                 (Some(listed), Some(answers)) if listed != answers => Reach::Stranger,
@@ -132,6 +138,8 @@ impl Known {
             Reach::Greeting
         } else if is(Glance::Leaving) {
             Reach::Leaves
+        } else if self.was_just_lost(now) {
+            Reach::Lost
         } else {
             Reach::Nothing
         }

@@ -131,7 +131,7 @@ impl Endpoint {
     /// What is remembered of it when it is given up.
     pub(crate) fn gone(&self, now: Instant) -> Gone {
         let known = lock(&self.known);
-        let reach = known.reach(&known.glances());
+        let reach = known.reach(&known.glances(), now);
         let why = match known.listed {
             Listed::Missing { removed: Some(Removal::Final), .. } => {
                 "the registry has taken it off its list for good".to_owned()

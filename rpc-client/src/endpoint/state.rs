@@ -79,6 +79,8 @@ named! {
     pub(crate) enum Reach {
         /// There is none.
         Nothing = "none",
+        /// There is none, since a moment: it was lost without a word.
+        Lost = "just lost",
         /// One is open, its provider has not said who it is.
         Greeting = "not greeted",
         /// One answers as the instance that is listed, or was.
@@ -111,8 +113,9 @@ pub(crate) fn combine(listing: Listing, reach: Reach, trust: Trust) -> EndpointS
         (Listing::Disabled, _, _) => State::Disabled,
         (_, Reach::Leaves, _) => State::Leaving,
         (_, Reach::Silent, _) => State::Silent,
-        (Listing::Vanished, Reach::Nothing | Reach::Greeting | Reach::Stranger, _) => State::Gone,
-        (Listing::Listed, Reach::Nothing | Reach::Greeting, _) => State::Connecting,
+        (Listing::Vanished, Reach::Nothing | Reach::Stranger, _) => State::Gone,
+        (Listing::Vanished, Reach::Lost | Reach::Greeting, _) => State::Connecting,
+        (Listing::Listed, Reach::Nothing | Reach::Lost | Reach::Greeting, _) => State::Connecting,
         (_, _, Trust::Ejected) => State::Ejected,
         (Listing::Vanished, Reach::Answers, _) => State::Probation,
         (Listing::Listed, Reach::Answers | Reach::Stranger, _) => State::Serving,
@@ -160,12 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn whatever_vanishes_and_does_not_answer_is_gone() {
+    fn what_vanishes_stays_as_long_as_it_answers_or_may_do_so_in_a_moment() {
         for &reach in Reach::ALL {
             for &trust in Trust::ALL {
                 let state = combine(Listing::Vanished, reach, trust);
-                let open = matches!(reach, Reach::Answers | Reach::Silent | Reach::Leaves);
-                assert_eq!(state == EndpointState::Gone, !open, "{reach:?}");
+                let gone = matches!(reach, Reach::Nothing | Reach::Stranger);
+                assert_eq!(state == EndpointState::Gone, gone, "{reach:?}");
+                let calls = matches!(state, EndpointState::Serving | EndpointState::Probation);
+                assert!(!calls || reach == Reach::Answers, "{reach:?}");
             }
         }
     }

@@ -19,11 +19,11 @@ impl Known {
         in_flight: usize,
         now: Instant,
     ) -> String {
-        let reach = self.reach(&self.glances());
+        let reach = self.reach(&self.glances(), now);
         let unlisted =
             if self.vanished().is_some() { "; the registry no longer lists it" } else { "" };
         match self.state.0 {
-            EndpointState::Connecting => self.unreached(reach, now),
+            EndpointState::Connecting => self.unreached(reach, now) + &self.given_up(now),
             EndpointState::Serving if reach == Reach::Stranger => {
                 format!("{TAKES_CALLS}; another instance answers here than the registry lists")
             }
@@ -55,11 +55,20 @@ impl Known {
     /// Why nobody answers.
     fn unreached(&self, reach: Reach, now: Instant) -> String {
         let mut text = self.failure(reach).to_string();
-        if reach != Reach::Greeting && !self.lost_before && !self.reached {
+        if reach != Reach::Greeting && self.answered.is_none() {
             text.push_str("; it has not been reached yet");
         }
         let again = self.redial.map(|at| span(at.saturating_duration_since(now)));
         text + &again.map_or(String::new(), |left| format!("; it is dialled again in {left}"))
+    }
+
+    /// Until when an instance is waited for that the registry does not list.
+    fn given_up(&self, now: Instant) -> String {
+        if self.vanished().is_none() {
+            return String::new();
+        }
+        let left = (self.lost + defaults::ENDPOINT_GRACE).saturating_duration_since(now);
+        format!("; the registry no longer lists it, and it is given up in {}", span(left))
     }
 }
 

@@ -163,13 +163,44 @@ async fn an_instance_that_vanished_is_on_probation_and_gone_once_it_breaks() {
     let probation = until(&client, provider.addr, State::Probation).await;
     assert!(probation.eligible);
     assert!(probation.why.contains("answers as the same instance"), "{}", probation.why);
+    // Where only the connection was lost it is back at once.
     drop(peer);
-    let gone = until(&client, provider.addr, State::Gone).await;
+    let peer = provider.greet().await;
+    let probation = until(&client, provider.addr, State::Probation).await;
+    assert!(probation.eligible);
+    // Where nobody answers any more it takes no calls, and is not waited for longer than calls are.
+    let addr = provider.addr;
+    drop((provider, peer));
+    let lost = until(&client, addr, State::Connecting).await;
+    assert!(!lost.eligible);
+    let says = "; the registry no longer lists it, and it is given up in ";
+    assert!(lost.why.contains(says), "{}", lost.why);
+    let gone = until(&client, addr, State::Gone).await;
     assert!(gone.why.starts_with("the registry no longer lists it, and"), "{}", gone.why);
     // Listed again it is dialled again.
-    registry.add(SERVICE, listed(provider.addr));
+    let provider = Provider::at(addr).await;
+    registry.add(SERVICE, listed(addr));
     let _peer = provider.greet().await;
+    until(&client, addr, State::Serving).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_vanished_and_has_said_that_it_leaves_is_not_dialled_again() {
+    let registry = MemoryRegistry::new();
+    registry.set_removals_are_final(false);
+    let provider = Provider::bind().await;
+    registry.add(SERVICE, listed(provider.addr));
+    let (client, _proxy) = client(&registry).await;
+    let mut peer = provider.greet().await;
     until(&client, provider.addr, State::Serving).await;
+    registry.remove(SERVICE, provider.addr);
+    until(&client, provider.addr, State::Probation).await;
+    peer.signal(Kind::Leaving, 0).await;
+    peer.expect(Kind::Left).await;
+    drop(peer);
+    until(&client, provider.addr, State::Gone).await;
+    let again = tokio::time::timeout(Duration::from_millis(300), provider.listener.accept()).await;
+    assert!(again.is_err(), "it was dialled");
 }
 
 #[tokio::test]
@@ -263,35 +294,32 @@ async fn what_cannot_be_reached_says_why_and_another_instance_is_not_on_probatio
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_greet_takes_calls_for_want_of_others_and_says_so() {
+async fn a_provider_that_does_not_greet_takes_no_calls_and_says_so() {
     let registry = MemoryRegistry::new();
     let provider = Provider::bind().await;
     registry.add(SERVICE, listed(provider.addr));
-    let (client, _proxy) = client(&registry).await;
+    let (client, proxy) = client(&registry).await;
     let _mute = provider.accept().await;
     let end = Instant::now() + crate::script::BOUND;
-    loop {
-        let mute = report(&client, provider.addr).unwrap();
-        assert_eq!(mute.state, State::Connecting);
-        if mute.eligible {
-            let says = "connected, but the provider has not greeted yet; calls are put on it all \
-                        the same, as no other endpoint takes them";
-            assert_eq!(mute.why, says);
-            break;
+    let says = async |what: &str| {
+        loop {
+            let mute = report(&client, provider.addr).unwrap();
+            assert_eq!((mute.state, mute.eligible), (State::Connecting, false));
+            if mute.why.starts_with(what) {
+                break;
+            }
+            assert!(Instant::now() < end, "{mute}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert!(Instant::now() < end, "{mute}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    // With another there are none for it, and after a second it is dialled anew.
-    let (good, _conduct) = self::provider().await;
+    };
+    says("connected, but the provider has not greeted yet").await;
+    // A call waits for somebody else, and after a second it is dialled anew.
+    let call = tokio::spawn(async move { proxy.put("a".into()).await });
+    says("connected, but the provider does not greet").await;
+    let (good, conduct) = self::provider().await;
     registry.add(SERVICE, listed(good));
-    until(&client, good, State::Serving).await;
-    let mute = report(&client, provider.addr).unwrap();
-    assert!(!mute.eligible, "{mute}");
-    while !report(&client, provider.addr).unwrap().why.contains("does not greet") {
-        assert!(Instant::now() < end);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    assert!(call.await.unwrap().is_ok());
+    assert_eq!(conduct.calls(), 1);
 }
 
 #[tokio::test]

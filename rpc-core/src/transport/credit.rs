@@ -17,7 +17,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 /// The credit of one connection, for one direction.
 #[derive(Debug)]
@@ -25,7 +25,6 @@ pub struct SendCredit {
     connection: Window,
     bodies: Mutex<HashMap<u64, Arc<Window>>>,
     peer: OnceLock<Limits>,
-    greeted: Notify,
 }
 
 /// One window: what may be sent, and what was sent and not granted again.
@@ -89,7 +88,6 @@ impl SendCredit {
             connection: Window::new(BASE_LIMITS.credit_per_connection),
             bodies: Mutex::default(),
             peer: OnceLock::new(),
-            greeted: Notify::new(),
         }
     }
 
@@ -111,7 +109,6 @@ impl SendCredit {
         for window in open {
             window.free.add_permits(body);
         }
-        self.greeted.notify_waiters();
     }
 
     /// The peer's limits; the base limits until it has announced its own.
@@ -122,25 +119,6 @@ impl SendCredit {
     /// Whether the peer has announced its limits.
     pub fn is_greeted(&self) -> bool {
         self.peer.get().is_some()
-    }
-
-    /// Waits until the peer has announced its limits.
-    ///
-    /// # Errors
-    ///
-    /// When the connection ends first.
-    pub async fn wait_greeted(&self) -> Result<(), CreditError> {
-        loop {
-            let mut greeted = std::pin::pin!(self.greeted.notified());
-            greeted.as_mut().enable();
-            if self.is_greeted() {
-                return Ok(());
-            }
-            if self.connection.free.is_closed() {
-                return Err(CreditError);
-            }
-            greeted.await;
-        }
     }
 
     /// Opens the window of a large body of `length` bytes.
@@ -176,7 +154,6 @@ impl SendCredit {
         for window in open {
             window.free.close();
         }
-        self.greeted.notify_waiters();
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::connection::vigil::Look;
 use rpc_core::{
     BoxFuture,
     transport::{Socket, Stream},
@@ -14,8 +15,8 @@ use std::{
 
 fn admit(connection: &Connection, deadline: Time) -> Waiter<'_> {
     let waker = Waker::noop().clone();
-    let mut waiter = Slots::admit(connection, deadline, Time::NEVER, false, 100_000, waker)
-        .expect("there is room");
+    let mut waiter =
+        Slots::admit(connection, deadline, Time::NEVER, 100_000, waker).expect("there is room");
     waiter.look_away();
     waiter
 }
@@ -104,4 +105,24 @@ fn a_retired_connection_stays_for_a_call_that_was_admitted_before() {
     assert!(!is_shut() && !connection.takes_calls());
     drop(next);
     assert!(is_shut());
+}
+
+#[tokio::test]
+async fn who_comes_while_the_provider_is_silent_is_not_admitted_and_who_waits_is_told_each_time() {
+    let connection = Connection::idle().await.unwrap();
+    let mut waits = admit(&connection, at(10_000));
+    let mut told = || {
+        let polled = Pin::new(&mut waits).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(Arrival::Silent))
+    };
+    for _ in 0..2 {
+        connection.slots.tell_silent();
+        assert!(told() && !told());
+    }
+    let come = || connection.admit(at(10_000), Time::NEVER, Waker::noop().clone()).is_ok();
+    assert!(come());
+    assert!(connection.vigil.suspect(at(0)));
+    assert_eq!(connection.vigil.look(at(5_000), true), Look::Silent);
+    assert!(!come());
+    assert_eq!(connection.in_flight(), 1);
 }

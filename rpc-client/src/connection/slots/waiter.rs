@@ -83,7 +83,7 @@ impl<'a> Waiter<'a> {
 
     /// Sees to it that the request does not leave, if that can still be done; whether it may have
     /// left.
-    pub(in super::super) fn stop(&mut self) -> bool {
+    pub(crate) fn stop(&mut self) -> bool {
         match self.sent {
             Leaving::NotYet | Leaving::Partly => false,
             Leaving::All { .. } => true,
