@@ -245,6 +245,7 @@ async fn ten_thousand_instances_and_a_restart() {
         admin.create(&name(number), &data, &PERSISTENT).await.unwrap();
     }
     let registry = ZookeeperRegistry::new(&zookeeper.url("/rpc")).unwrap().session_timeout(SESSION);
+    let before = resident();
     let begun = Instant::now();
     let mut all = registry.watch(SERVICE);
     while all.current().instances.len() < 10_000 {
@@ -277,4 +278,12 @@ async fn ten_thousand_instances_and_a_restart() {
     }
     println!("one change after {:?}", changed.elapsed());
     assert!(others.iter().all(|other| matches!(other.current().source, Source::Live { .. })));
+    let grown = resident().saturating_sub(before);
+    assert!(grown <= 40, "11,000 nodes take {grown} MiB");
+}
+
+/// Resident memory of this process, in MiB.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 / 1024
 }

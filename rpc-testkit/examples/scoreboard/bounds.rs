@@ -43,8 +43,8 @@ enum What {
 
 /// A broken connection is seen within this time.
 const SEEN: Duration = Duration::from_millis(50);
-/// Silence is seen within this time: a second without a byte, one without a pong, and some.
-const SILENCE: Duration = Duration::from_millis(2_500);
+/// Silence is seen within this time, as soon as calls wait, and by a client that has its turn.
+const SILENCE: Duration = Duration::from_millis(2_200);
 /// What is listed by hand is found, dialled and greeted within this time.
 const FOUND: Duration = Duration::from_secs(1);
 /// A provider that answers with errors has lost most of its calls after this time.

@@ -276,8 +276,7 @@ async fn b3_a_reply_that_is_cut_off_is_an_end_and_one_byte_at_a_time_is_a_reply(
         "{error}"
     );
 
-    // A provider that crawls: its preface and its reply come byte by byte. It is a new one: where
-    // a connection was lost, nothing is sent before the greeting.
+    // A provider that crawls: its preface and its reply come byte by byte.
     let stage = Stage::new().await;
     let mut peer = stage.listener.accept().await.unwrap();
     let mut bytes = Vec::new();

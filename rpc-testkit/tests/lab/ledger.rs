@@ -10,7 +10,7 @@ use rpc_testkit::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -46,18 +46,21 @@ pub(crate) struct Clerk {
     manner: Arc<Manner>,
 }
 
-/// What a provider does to its calls beside its work, as it is told while it runs.
+/// What a provider does to its calls beside its work, as it is told while it runs, and how many it
+/// was given.
 #[derive(Debug, Default)]
 pub(crate) struct Manner {
     /// It fails at once.
     pub(crate) fails: AtomicBool,
     /// It does not answer as long as this is so.
     pub(crate) hangs: AtomicBool,
+    pub(crate) given: AtomicUsize,
 }
 
 impl Clerk {
     async fn run(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page> {
         self.tally.ran(&key);
+        self.manner.given.fetch_add(1, Ordering::Relaxed);
         if self.manner.fails.load(Ordering::Relaxed) {
             return Err(RpcError::unavailable("told to fail"));
         }

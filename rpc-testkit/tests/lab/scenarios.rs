@@ -1,7 +1,7 @@
 //! Single faults and pairs of them, each in both kinds of laboratory.
 
-use crate::ledger::{check, clerks, client, load};
-use rpc_testkit::lab::{Event, Lab, Script};
+use crate::ledger::{Ledger as _, LedgerClient, check, clerks, client, load};
+use rpc_testkit::lab::{Event, Lab, Lie, Script};
 use std::time::Duration;
 
 /// Seeds that each scenario is simulated with.
@@ -46,6 +46,8 @@ scenarios! {
     rolling_restart: rolling;
     two_faults_within_a_second: two_faults;
     only_provider_killed_and_restarted: the_only_one;
+    all_providers_unlisted_and_their_connections_reset: unlisted_and_reset;
+    new_clients_beside_a_mute_address: new_clients;
 }
 
 const fn ms(ms: u64) -> Duration {
@@ -178,4 +180,30 @@ async fn the_only_one(mut lab: Lab) {
         Script::new().at(secs(1), Event::Kill(0)).at(secs(2), Event::Restart(0)).until(secs(5));
     let failed = failed(&mut lab, 1, 20, script).await;
     assert!(failed <= 6, "{failed} failed");
+}
+
+/// What takes the providers off the list cuts their connections, too, and they stay off it for
+/// longer than a call waits for one that was lost.
+async fn unlisted_and_reset(mut lab: Lab) {
+    let mut script = Script::new().at(secs(1), Event::NodesGone(vec![0, 1]));
+    for provider in [0, 1] {
+        script = script
+            .at(ms(1_200), Event::Reset(provider))
+            .at(secs(12), Event::RegistryBack(provider));
+    }
+    let failed = failed(&mut lab, 2, 20, script.until(secs(14))).await;
+    assert!(failed <= 2 * 4, "{failed} failed");
+}
+
+/// The first call of a client finds one address that never answers and one that does.
+async fn new_clients(mut lab: Lab) {
+    clerks(&mut lab, 1).await;
+    lab.apply(Event::Listed("lab.Ledger".to_owned(), Lie::Mute)).await;
+    for n in 0..20 {
+        let client = lab.client(|client| client).await;
+        let ledger: LedgerClient = client.get();
+        let page = ledger.book(format!("new-{n}"), 0, Vec::new()).await;
+        assert!(page.is_ok(), "{page:?}\n{}", client.explain("lab.Ledger"));
+    }
+    assert_eq!(lab.tally().repeated(), 0);
 }
