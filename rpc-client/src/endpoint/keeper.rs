@@ -202,14 +202,17 @@ impl Keeper {
     fn leave(&mut self, known: &mut Known, now: Instant) {
         let leaves = |c: &&Arc<Connection>| c.is_leaving() && !c.is_retired();
         let leaving: Vec<_> = known.connections.iter().filter(leaves).cloned().collect();
-        for connection in leaving {
+        for connection in &leaving {
             if known.left.is_none() || known.left != connection.instance() {
                 known.left = connection.instance();
                 known.failure = connection.why();
-                self.settled(&connection, now);
-                self.pause();
+                self.settled(connection, now);
             }
             connection.retire();
+        }
+        if !leaving.is_empty() {
+            // It may go on accepting connections, and say the same on each.
+            self.pause();
         }
     }
 

@@ -5,7 +5,7 @@ use rpc_client::Client;
 use rpc_core::{
     Outcome,
     discovery::{Instance, InstanceId, MemoryRegistry},
-    wire::{Kind, Limits, put_close},
+    wire::{Kind, Limits, Preface, put_close, put_signal},
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -92,4 +92,25 @@ async fn a_provider_that_says_that_it_closes_and_does_not_is_dialled_again() {
     peer.reply(id, &"c").await;
     assert_eq!(call.await.unwrap().as_deref(), Ok("c"));
     timeout(BOUND, talks).await.expect("the client keeps its side open").unwrap();
+}
+
+/// It is still listed, as when the registry is away, and says that it leaves on each connection.
+#[tokio::test]
+async fn a_provider_that_leaves_and_goes_on_accepting_is_dialled_with_pauses() {
+    let provider = Provider::bind().await;
+    let client = provider.client().await;
+    let _proxy: RawClient = client.get();
+    let (mut open, mut dials) = (Vec::new(), 0);
+    let until = Instant::now() + Duration::from_secs(2);
+    while let Ok(accepted) = tokio::time::timeout_at(until, provider.listener.accept()).await {
+        let mut peer = Peer::new(accepted.unwrap().0);
+        let mut both = Vec::new();
+        Preface::new(InstanceId::from_u64(7), Limits::default()).put(&mut both);
+        put_signal(&mut both, Kind::Leaving, 0);
+        peer.send(&both).await;
+        open.push(peer);
+        dials += 1;
+    }
+    // At once, and then after 50 ms and twice as long each time, half of it at random.
+    assert!((2..=8).contains(&dials), "{dials} dials");
 }
