@@ -7,6 +7,7 @@ use rpc_testkit::{
     lab::{Event, Lab},
     load::Calls,
 };
+use serde_bytes::ByteBuf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -34,7 +35,7 @@ async fn half_load(mut lab: Lab, known: usize) {
     let once = ledger.with_options(once);
     let load = lab.load(RATE, move |turn| {
         let once = once.clone();
-        async move { Ok(once.book(turn.key, HOLD, Vec::new()).await?.key) }
+        async move { Ok(once.book(turn.key, HOLD, ByteBuf::new()).await?.key) }
     });
     sleep(Duration::from_secs(1)).await;
     let calls = load.finish().await;
@@ -60,7 +61,7 @@ async fn resumed(mut lab: Lab) {
     let once = once.with_options(CallOptions::new().retries(0));
     let load = lab.load(RATE, move |turn| {
         let once = once.clone();
-        async move { Ok(once.book(turn.key, HOLD, Vec::new()).await?.key) }
+        async move { Ok(once.book(turn.key, HOLD, ByteBuf::new()).await?.key) }
     });
     sleep(Duration::from_secs(1)).await;
     lab.apply(Event::Pause(1)).await;

@@ -7,6 +7,7 @@ use rpc_testkit::{
     lab::{Lab, Tally},
     load::{Calls, Load, Turn},
 };
+use serde_bytes::ByteBuf;
 use std::{
     sync::{
         Arc,
@@ -25,9 +26,9 @@ pub(crate) const RATE: u32 = 100;
 pub(crate) trait Ledger {
     /// Notes `key`, takes `hold` ms, gives the key back.
     #[rpc(idempotent)]
-    async fn look(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page>;
+    async fn look(&self, key: String, hold: u32, data: ByteBuf) -> rpc_core::Result<Page>;
     /// The same, and it must not run twice.
-    async fn book(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page>;
+    async fn book(&self, key: String, hold: u32, data: ByteBuf) -> rpc_core::Result<Page>;
     /// The number of the provider.
     #[rpc(idempotent)]
     async fn who(&self) -> rpc_core::Result<usize>;
@@ -37,7 +38,7 @@ pub(crate) trait Ledger {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Page {
     pub(crate) key: String,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: ByteBuf,
 }
 
 pub(crate) struct Clerk {
@@ -58,7 +59,7 @@ pub(crate) struct Manner {
 }
 
 impl Clerk {
-    async fn run(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page> {
+    async fn run(&self, key: String, hold: u32, data: ByteBuf) -> rpc_core::Result<Page> {
         self.tally.ran(&key);
         self.manner.given.fetch_add(1, Ordering::Relaxed);
         if self.manner.fails.load(Ordering::Relaxed) {
@@ -76,11 +77,11 @@ impl Clerk {
 
 #[rpc_service]
 impl Ledger for Clerk {
-    async fn look(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page> {
+    async fn look(&self, key: String, hold: u32, data: ByteBuf) -> rpc_core::Result<Page> {
         self.run(key, hold, data).await
     }
 
-    async fn book(&self, key: String, hold: u32, data: Vec<u8>) -> rpc_core::Result<Page> {
+    async fn book(&self, key: String, hold: u32, data: ByteBuf) -> rpc_core::Result<Page> {
         self.run(key, hold, data).await
     }
 
@@ -144,7 +145,7 @@ pub(crate) fn load_with(
         let ledger = ledger.clone();
         let (hold, size) = what(&turn);
         async move {
-            let data = vec![7; size];
+            let data = ByteBuf::from(vec![0; size]);
             let page = if turn.idempotent {
                 ledger.look(turn.key, hold, data).await?
             } else {

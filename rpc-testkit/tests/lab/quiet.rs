@@ -5,6 +5,7 @@
 use crate::ledger::{Ledger as _, LedgerClient, clerks, client};
 use rpc_client::{Client, EndpointState};
 use rpc_testkit::lab::{Event, Lab};
+use serde_bytes::ByteBuf;
 use std::{
     panic::resume_unwind,
     sync::mpsc::{self, RecvTimeoutError},
@@ -73,7 +74,7 @@ fn an_endpoint_that_waits_to_be_tried_by_a_call_is_looked_at_once_a_second() {
         let hasty = ledger.with_options(hasty.balance(rpc_client::Balance::RoundRobin));
         lab.apply(Event::Slow(0, Duration::from_millis(100))).await;
         for n in 0..10 {
-            let _ = hasty.book(format!("late-{n}"), 0, Vec::new()).await;
+            let _ = hasty.book(format!("late-{n}"), 0, ByteBuf::new()).await;
         }
         lab.apply(Event::Heal(0)).await;
         assert_eq!(states(&client), [EndpointState::Ejected, EndpointState::Serving]);

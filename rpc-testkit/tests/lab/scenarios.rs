@@ -2,6 +2,7 @@
 
 use crate::ledger::{Ledger as _, LedgerClient, check, clerks, client, load};
 use rpc_testkit::lab::{Event, Lab, Lie, Script};
+use serde_bytes::ByteBuf;
 use std::time::Duration;
 
 /// Seeds that each scenario is simulated with.
@@ -202,7 +203,7 @@ async fn new_clients(mut lab: Lab) {
     for n in 0..20 {
         let client = lab.client(|client| client).await;
         let ledger: LedgerClient = client.get();
-        let page = ledger.book(format!("new-{n}"), 0, Vec::new()).await;
+        let page = ledger.book(format!("new-{n}"), 0, ByteBuf::new()).await;
         assert!(page.is_ok(), "{page:?}\n{}", client.explain("lab.Ledger"));
     }
     assert_eq!(lab.tally().repeated(), 0);
