@@ -1,15 +1,17 @@
 //! Time that a request lost on the way, without comparing two machines' clocks.
 //!
-//! Each request carries its sender's clock, counted from the sender's preface. The smallest recent
-//! difference to the receiver's own clock is taken for no delay at all; what a request has above
-//! that, it spent in buffers, on the network, or in front of a process that stood still.
+//! Each request carries its sender's clock, counted from the sender's preface, and is compared with
+//! the receiver's own, counted from the same. The smallest recent difference is taken for no delay at
+//! all; what a request has above that, it spent in buffers, on the network, or in front of a process
+//! that stood still. The preface is the first to be compared, with a difference of nothing: so a
+//! request is found late though none was in time before.
 
 use std::time::Duration;
 
 /// Measures the delay of one connection's requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DelayMeter {
-    /// Of the current period, and of the one before it in which a request came.
+    /// Of the current period, and of the one before it in which anything came.
     current: Option<Least>,
     previous: Option<Least>,
     period: u64,
@@ -31,6 +33,13 @@ impl Least {
     fn at(self, now_ms: u64) -> i64 {
         let drift = now_ms.saturating_sub(self.at_ms) / Self::DRIFT;
         self.difference.saturating_add_unsigned(drift)
+    }
+}
+
+impl Default for DelayMeter {
+    /// Of a connection whose preface was just read.
+    fn default() -> Self {
+        Self { current: Some(Least { difference: 0, at_ms: 0 }), previous: None, period: 0 }
     }
 }
 
@@ -72,10 +81,18 @@ mod tests {
     #[test]
     fn only_what_exceeds_the_smallest_difference_counts() {
         let mut meter = DelayMeter::default();
-        assert_eq!(meter.excess(ms(10), 7), ms(0));
-        assert_eq!(meter.excess(ms(20), 18), ms(0), "a smaller difference is the new zero");
-        assert_eq!(meter.excess(ms(5_030), 28), ms(5_000), "stood still for five seconds");
-        assert_eq!(meter.excess(ms(5_040), 5_038), ms(0));
+        assert_eq!(meter.excess(ms(10), 7), ms(3), "quicker than the preface it was not");
+        assert_eq!(meter.excess(ms(20), 22), ms(0), "a smaller difference is the new zero");
+        assert_eq!(meter.excess(ms(5_030), 32), ms(5_000), "stood still for five seconds");
+        assert_eq!(meter.excess(ms(5_040), 5_042), ms(0));
+    }
+
+    #[test]
+    fn the_first_requests_are_compared_with_the_preface() {
+        let mut meter = DelayMeter::default();
+        assert_eq!(meter.excess(ms(4_000), 40), ms(3_960));
+        assert_eq!(meter.excess(ms(4_000), 3_000), ms(1_000));
+        assert_eq!(meter.excess(ms(4_001), 4_001), ms(0));
     }
 
     #[test]
