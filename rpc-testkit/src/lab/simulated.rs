@@ -7,9 +7,10 @@ use rpc_core::{SetupError, discovery::Instance};
 use rpc_server::{Server, ServerStats};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    pin::pin,
     time::Duration,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 const PORT: u16 = 9000;
 
@@ -37,7 +38,7 @@ struct Provider {
     /// The ways from clients and to them.
     paths: [Path; 2],
     cut: bool,
-    paused: bool,
+    paused: watch::Sender<bool>,
 }
 
 impl Simulated {
@@ -98,7 +99,7 @@ impl Simulated {
             starting: None,
             paths: [self.usual; 2],
             cut: false,
-            paused: false,
+            paused: watch::Sender::new(false),
         });
         self.start(number);
         self.settle(number).await;
@@ -127,11 +128,21 @@ impl Simulated {
             .registry(self.registry.handle(&provider.process(number)));
         self.registry.cut(&provider.process(number), provider.cut);
         let (described, leaving) = ((provider.build)(described), provider.leaving.take());
+        let mut paused = provider.paused.subscribe();
         provider.starting = Some(tokio::spawn(async move {
             if let Some(leaving) = leaving {
                 let _ = leaving.await;
             }
-            described.start().await
+            let mut start = pin!(described.start());
+            loop {
+                // Who stands still gets no further with it.
+                let _ = paused.wait_for(|paused| !paused).await;
+                tokio::select! {
+                    biased;
+                    Ok(_) = paused.wait_for(|paused| *paused) => {}
+                    started = &mut start => return started,
+                }
+            }
         }));
     }
 
@@ -203,13 +214,13 @@ impl Simulated {
     fn cut(&mut self, number: usize, cut: bool) {
         let provider = &mut self.providers[number];
         provider.cut = cut;
-        self.registry.cut(&provider.process(number), provider.cut || provider.paused);
+        self.registry.cut(&provider.process(number), provider.cut || *provider.paused.borrow());
     }
 
     fn pause(&mut self, number: usize, pause: bool) {
         let provider = &mut self.providers[number];
-        provider.paused = pause;
-        self.registry.cut(&provider.process(number), provider.cut || provider.paused);
+        provider.paused.send_replace(pause);
+        self.registry.cut(&provider.process(number), provider.cut || pause);
         self.net.freeze(provider.addr.ip(), pause);
     }
 
@@ -218,7 +229,7 @@ impl Simulated {
         // What dies says nothing any more, to nobody.
         self.registry.cut(&provider.process(number), true);
         self.net.kill(provider.addr.ip());
-        provider.paused = false;
+        provider.paused.send_replace(false);
         provider.server = None;
         if let Some(leaving) = provider.leaving.take() {
             leaving.abort();

@@ -226,7 +226,8 @@ async fn everybody_is_back(client: &Client, providers: usize) {
         seen.insert(ledger.who().await.unwrap());
         assert!(began.elapsed() < Duration::from_millis(300), "a slow call after all was healed");
     }
-    assert_eq!(seen.len(), providers, "only {seen:?} serve again");
+    let explained = client.explain("lab.Ledger");
+    assert_eq!(seen.len(), providers, "only {seen:?} serve again\n{explained}");
 }
 
 /// A script, and which provider is struck when.
