@@ -325,11 +325,20 @@ async fn b5_what_is_no_provider_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_says_nothing_costs_no_more_than_the_deadline() {
     let _scene = Scene::new().await;
-    let stage = Stage::new().await;
-    let call = stage.book("mute");
-    let _mute = stage.listener.accept().await.unwrap();
-    let error = timeout(SOON, call).await.unwrap().unwrap().unwrap_err();
-    assert_eq!((error.code(), error.outcome()), (RpcCode::DeadlineExceeded, Outcome::Unknown));
+    for greets in [false, true] {
+        let stage = Stage::new().await;
+        let call = stage.book("mute");
+        let _mute =
+            if greets { stage.greet().await } else { stage.listener.accept().await.unwrap() };
+        let error = timeout(SOON, call).await.unwrap().unwrap().unwrap_err();
+        // It is sent nothing before it has said who it is.
+        let expected = if greets {
+            (RpcCode::DeadlineExceeded, Outcome::Unknown)
+        } else {
+            (RpcCode::Unavailable, Outcome::NotSent)
+        };
+        assert_eq!((error.code(), error.outcome()), expected, "{error}");
+    }
 }
 
 /// An error speaks of the whole call: what an earlier attempt may have done is not forgotten when
