@@ -69,7 +69,8 @@ fn causes(marks: &[Mark], limited: bool) -> Vec<Cause> {
             Act::Pause(at) if ended(Act::Resume(at)) - mark.began + SILENCE > DEADLINE => {
                 (What::Silent, mark.ended + SILENCE)
             }
-            Act::List(Lie::Mute | Lie::Deaf) => (What::Silent, mark.ended + FOUND + SILENCE),
+            // Nothing is put on one that does not greet.
+            Act::List(Lie::Deaf) => (What::Silent, mark.ended + FOUND + SILENCE),
             // Nothing but the end of a call's time tells.
             Act::List(Lie::Stuck) => (What::Silent, mark.ended + FOUND + DEADLINE),
             Act::List(Lie::OtherService) => (What::Stranger, mark.ended + FOUND),
