@@ -105,7 +105,11 @@ const MORE: &[Entry] = &[
     entry("pause, then kill -9", &[Fault::Pause, Fault::Kill]).apart(),
     entry("kill -9, then ZooKeeper wiped", &[Fault::Kill, Fault::ZkWiped]).apart(),
     entry("nodes deleted, then kill -9", &[Fault::NodesDeleted, Fault::Kill]).apart(),
-    entry("ZooKeeper down, then a rolling restart", &[Fault::ZkDown, Fault::Roll]),
+    // New addresses nobody would know of.
+    entry(
+        "ZooKeeper down, then a rolling restart, same addresses",
+        &[Fault::ZkDown, Fault::RollSame],
+    ),
     entry("accepts and says nothing", &[Fault::Mute]).apart(),
     entry("greets and never answers", &[Fault::Deaf]).apart(),
     entry("answers pings and no call", &[Fault::Stuck]).apart(),
