@@ -170,7 +170,7 @@ impl Endpoint {
     pub(crate) fn given_up(&self, now: Instant) -> Option<Instant> {
         let known = lock(&self.known);
         let vanished = known.vanished()?;
-        let lost = (!known.reached).then(|| known.lost + defaults::ENDPOINT_GRACE);
+        let lost = (!known.reached).then(|| known.grace_ends());
         let ends = [Some(vanished + defaults::PROBATION), lost];
         ends.into_iter().flatten().filter(|end| *end > now).min()
     }

@@ -257,10 +257,10 @@ impl Keeper {
         let wanted = if answers { known.pool.wanted() } else { 1 };
         // What the registry does not list is kept, and dialled once more if only its connection
         // was lost.
-        let may = known.vanished().is_none() || known.was_just_lost(now);
-        let may = may && self.dialling.is_none() && !ending;
+        let is_kept = known.vanished().is_none() || known.was_just_lost(now);
+        let is_free = self.dialling.is_none() && !ending;
         known.redial = None;
-        if !may || open.count() >= wanted {
+        if !is_kept || !is_free || open.count() >= wanted {
             return false;
         }
         if now < self.dial_at {

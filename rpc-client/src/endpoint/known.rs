@@ -118,9 +118,14 @@ impl Known {
     /// It answered, and its connection was lost less than the grace of calls ago, without a word:
     /// perhaps only the connection.
     pub(super) fn was_just_lost(&self, now: Instant) -> bool {
-        let just = now.saturating_duration_since(self.lost) < defaults::ENDPOINT_GRACE;
         let left = |(instance, _)| self.left.is_some() && self.left == instance;
-        (self.reached || just) && self.answered.is_some_and(|answered| !left(answered))
+        (self.reached || now < self.grace_ends())
+            && self.answered.is_some_and(|answered| !left(answered))
+    }
+
+    /// Until when calls wait for an instance that was lost.
+    pub(super) fn grace_ends(&self) -> Instant {
+        self.lost + defaults::ENDPOINT_GRACE
     }
 
     pub(super) fn reach(&self, glances: &[Glance], now: Instant) -> Reach {

@@ -67,7 +67,7 @@ impl Known {
         if self.vanished().is_none() {
             return String::new();
         }
-        let left = (self.lost + defaults::ENDPOINT_GRACE).saturating_duration_since(now);
+        let left = self.grace_ends().saturating_duration_since(now);
         format!("; the registry no longer lists it, and it is given up in {}", span(left))
     }
 }
