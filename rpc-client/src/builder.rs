@@ -7,7 +7,7 @@ use crate::{
     shared::Settings,
 };
 use rpc_core::{
-    Balance, SetupError, defaults,
+    Balance, SetupError, Token, defaults,
     discovery::{RegistrySource, SnapshotRegistry},
     service::contracts,
     transport::Network,
@@ -75,6 +75,18 @@ impl ClientBuilder {
     /// Another network than TCP, for tests: a simulated one, see the crate `rpc-testkit`.
     pub fn network(mut self, network: Network) -> Self {
         self.network = network;
+        self
+    }
+
+    /// What is shown to providers that take calls from those alone who know it: 1 to 512 bytes of
+    /// visible ASCII without a comma. Default: none. A call to a provider that wants another, or
+    /// any, fails with `Unauthenticated` and `Refused`, and is not tried elsewhere.
+    ///
+    /// It is sent to every address that the registry gives, and not encrypted: it keeps apart who
+    /// is not meant to meet, and does not protect from those who can read the network or write the
+    /// registry.
+    pub fn token(mut self, token: impl Into<Token>) -> Self {
+        self.set.token = Some(token.into());
         self
     }
 
@@ -247,6 +259,7 @@ impl ClientBuilder {
             timeout: config.timeout.unwrap_or(defaults::CALL_TIMEOUT),
             retries: config.retries.unwrap_or(defaults::RETRIES),
             limits: Limits { max_message, ..Limits::default() },
+            token: config.token,
             max_in_flight: config.max_in_flight.unwrap_or(defaults::MAX_IN_FLIGHT_PER_PROCESS),
         };
         let mut registry = registry.open()?;

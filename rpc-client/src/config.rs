@@ -1,8 +1,8 @@
 //! What a client can be told by a file, by variables, or by its builder.
 
 use rpc_core::{
-    Balance,
-    config::{Count, List, Named, Path, Share, Size, Span, Text},
+    Balance, Token,
+    config::{Count, List, Named, Path, Secret, Share, Size, Span, Text},
     defaults,
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -42,6 +42,8 @@ rpc_core::settings! {
         /// Where providers are found. The key may also stand above the tables, for both sides.
         pub registry: Option<String>
             = Text("`zookeeper://host:port,..`, `static://host:port,..` or `memory://name`");
+        /// What is shown to providers that take calls from those alone who know it.
+        pub token: Option<Token> = Secret;
         /// How calls are spread over providers.
         pub balance: Option<Balance> = BALANCE, Balance::default();
         /// How the calls of one service are spread, by `name` or `name@version`.

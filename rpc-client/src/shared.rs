@@ -9,7 +9,9 @@ use crate::{
     stats::{ClientStats, Counters},
     timekeeper::Timekeeper,
 };
-use rpc_core::{Balance, Outcome, RpcError, discovery::Registry, transport::Network, wire::Limits};
+use rpc_core::{
+    Balance, Outcome, RpcError, Token, discovery::Registry, transport::Network, wire::Limits,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -39,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) hedging: f64,
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
+    /// What it shows to providers.
+    pub(crate) token: Option<Token>,
     pub(crate) max_in_flight: u32,
     /// Calls that may wait for room, per service.
     pub(crate) max_waiting: u32,
@@ -88,6 +92,7 @@ impl Shared {
         let end = CancellationToken::new();
         let dialer = Arc::new(Dialer {
             limits: settings.limits,
+            token: settings.token.clone(),
             network,
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),

@@ -169,7 +169,7 @@ mod tests {
         (Ended::Answered(Reason::TimePassed, RpcCode::DeadlineExceeded), Stop, Stop),
         (Ended::Answered(Reason::BadArguments, RpcCode::InvalidArgument), Stop, Stop),
         (Ended::Answered(Reason::TooLarge, RpcCode::ResourceExhausted), Stop, Stop),
-        (Ended::Answered(Reason::NotPermitted, RpcCode::PermissionDenied), Stop, Stop),
+        (Ended::Answered(Reason::NotPermitted, RpcCode::Unauthenticated), Stop, Stop),
         (Ended::Answered(Reason::Handler, RpcCode::Unavailable), Retry, Stop),
         (Ended::Answered(Reason::Handler, RpcCode::ResourceExhausted), Retry, Stop),
         (Ended::Answered(Reason::Handler, RpcCode::NotFound), Stop, Stop),

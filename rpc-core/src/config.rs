@@ -15,7 +15,9 @@ mod tests;
 mod value;
 mod variables;
 
-pub use kind::{Count, Flag, Kind, List, Named, Number, Path, Share, Size, Span, Text};
+pub use kind::{
+    Count, Flag, Kind, List, Named, Number, Path, Secret, Secrets, Share, Size, Span, Text,
+};
 pub use load::{load, load_with, parse};
 pub use mistakes::Mistakes;
 pub use slot::{Overlay, Slot};
@@ -23,6 +25,7 @@ pub use value::Value;
 pub use variables::{CLIENT_KEYS, SERVER_KEYS};
 
 use crate::SetupError;
+use kind::HIDDEN;
 use nearest::nearest;
 use value::short;
 
@@ -48,6 +51,8 @@ pub struct Field<C> {
     pub range: String,
     /// Its default, if it has one.
     pub default: Option<String>,
+    /// Whether no error may show its value.
+    pub is_secret: bool,
     /// Takes a value; an error says what to write instead.
     pub read: fn(&mut C, &Value) -> Result<(), String>,
     /// A value that is out of range, and what to write instead.
@@ -83,7 +88,10 @@ pub fn read<C: Settings, P>(
             continue;
         };
         if let Err(wanted) = (field.read)(config, value) {
-            mistakes.add(|| format!("{}.{key} = {value}{}: {wanted}", C::SIDE, place(at)));
+            mistakes.add(|| {
+                let value = if field.is_secret { HIDDEN.to_owned() } else { value.to_string() };
+                format!("{}.{key} = {value}{}: {wanted}", C::SIDE, place(at))
+            });
         }
     }
 }
@@ -161,6 +169,7 @@ macro_rules! settings {
                     kind: <$type as Slot<_>>::kind(&$kind),
                     range: $kind.range(),
                     default: None$(.or(Some($kind.show(&$default))))?,
+                    is_secret: $kind.is_secret(),
                     read: |config: &mut Self, value| config.$name.read(&$kind, value),
                     check: |config: &Self| config.$name.check(&$kind),
                 }),*]

@@ -43,6 +43,7 @@ pub mod defaults;
 
 mod error;
 mod setup;
+mod token;
 
 mod future;
 mod memory;
@@ -59,4 +60,5 @@ pub use proxy::{Proxy, RpcProxy};
 pub use rpc_macros::{rpc_client, rpc_service};
 pub use service::Shared;
 pub use setup::SetupError;
+pub use token::Token;
 pub use trace::TraceId;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use rpc_core::{
-    MetadataEntry, RpcError, TraceId,
+    MetadataEntry, RpcError, Token, TraceId,
     codec::Codec,
     discovery::InstanceId,
     wire::{
@@ -71,6 +71,13 @@ fn every_dump_is_what_the_code_writes() {
     let trace = TraceId(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
     let made = BTreeMap::from([
         ("preface-client", pair(|out| Preface::new(None, Limits::default()).put(out))),
+        (
+            "preface-token",
+            pair(|out| {
+                let token = Some(Token::from("s3cret"));
+                Preface::new(None, Limits::default()).with_token(token).put(out);
+            }),
+        ),
         ("preface-server", pair(|out| Preface::new(server, Limits::default()).put(out))),
         (
             "ping",

@@ -11,7 +11,8 @@ use crate::{
     signals::Signals,
 };
 use rpc_core::{
-    SetupError, defaults, discovery::RegistrySource, service::BoundService, transport::Network,
+    SetupError, Token, defaults, discovery::RegistrySource, service::BoundService,
+    transport::Network,
 };
 use std::{fmt::Display, sync::Arc, time::Duration};
 
@@ -103,6 +104,19 @@ impl ServerBuilder {
     #[doc(hidden)]
     pub fn bound_service(mut self, service: Arc<dyn BoundService>) -> Self {
         self.selection.bound(service);
+        self
+    }
+
+    /// Takes calls from those clients alone that show this token: 1 to 512 bytes of visible ASCII
+    /// without a comma. Further calls add to it, so that an old token can be taken beside a new
+    /// one while clients change over. Default: every client's calls are taken.
+    ///
+    /// Calls of others are refused with `Unauthenticated` before anything of them is looked at, and
+    /// counted in [`Refused::not_permitted`](crate::Refused::not_permitted). A token is not
+    /// encrypted on its way: it keeps apart who is not meant to meet, and does not protect from
+    /// those who can read the network.
+    pub fn token(mut self, token: impl Into<Token>) -> Self {
+        self.set.token.get_or_insert_default().push(token.into());
         self
     }
 
@@ -330,6 +344,7 @@ fn plan(
                 .unwrap_or(usual.credit_per_connection),
         },
         method_limits,
+        tokens: config.token.unwrap_or_default(),
         notice: config.notice.unwrap_or(defaults::NOTICE),
         drain: config.drain.unwrap_or(defaults::DRAIN),
     })

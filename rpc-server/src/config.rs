@@ -2,7 +2,8 @@
 
 use crate::gates::Limit;
 use rpc_core::{
-    config::{Count, Flag, List, Named, Size, Span, Text},
+    Token,
+    config::{Count, Flag, List, Named, Secrets, Size, Span, Text},
     defaults, wire,
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -52,6 +53,8 @@ rpc_core::settings! {
         pub bind: Option<String> = ADDRESS, "127.0.0.1:0".to_owned();
         /// The address to register, if it is not the one that is found by itself.
         pub advertise: Option<String> = ADDRESS;
+        /// Takes calls from those clients alone that show this token, or one of these.
+        pub token: Option<Vec<Token>> = Secrets;
         /// Serves these services alone: `name` for all versions, or `name@version`.
         pub only: Option<Vec<String>> = List("services");
         /// Labels of this instance, such as `region` or `zone`, for people and programs that read

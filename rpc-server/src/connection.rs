@@ -45,7 +45,8 @@ pub(crate) async fn serve(
         }
         Greeting::Gone => return,
     };
-    let peer = Arc::new(Peer::new(Arc::clone(&serving), addr, link));
+    let access = serving.access(preface.token.as_ref());
+    let peer = Arc::new(Peer::new(Arc::clone(&serving), addr, link, access));
     peer.link.credit().greeted(preface.limits);
     let ours = Preface::new(Some(serving.instance), serving.limits.announced());
     if peer.link.send(|out| ours.put(out)).is_err() {

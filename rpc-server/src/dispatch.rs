@@ -11,6 +11,7 @@ use crate::{
     peers::Peer,
     reply::{CallRef, Outgoing, Refusal},
     router::{NoRoute, Route},
+    serving::Access,
     task::{First, Task},
 };
 use rpc_core::{
@@ -101,6 +102,9 @@ impl Dispatcher {
         &mut self,
         arrival: &Arrival<'_>,
     ) -> Result<Result<Admitted, Refusal>, ProtocolError> {
+        if let Err(refusal) = self.permitted() {
+            return Ok(Err(refusal));
+        }
         let metadata = match arrival.metadata {
             [] => None,
             section => Some(read_metadata(section)?),
@@ -197,6 +201,20 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// First of all, so that who may not call learns nothing of what is served.
+    fn permitted(&self) -> Result<(), Refusal> {
+        let shown = match self.peer.access {
+            Access::Granted => return Ok(()),
+            Access::NoToken => "none",
+            Access::WrongToken => "another",
+        };
+        let text = format!(
+            "this provider takes calls from those clients alone that show a token of its own, and \
+             the caller's showed {shown}: set `token` of the client, or the variable RPC_TOKEN"
+        );
+        Err(Refusal::new(Reason::NotPermitted, text))
     }
 
     fn not_draining(&self) -> Result<(), Refusal> {

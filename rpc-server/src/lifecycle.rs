@@ -10,7 +10,7 @@ use crate::{
     serving::Serving,
 };
 use rpc_core::{
-    SetupError, defaults,
+    SetupError, Token, defaults,
     discovery::{
         Announcement, Instance, InstanceId, Registered, RegistrationState, Registry, RegistrySource,
     },
@@ -46,6 +46,7 @@ pub(crate) struct Plan {
     pub(crate) require_registration: bool,
     pub(crate) limits: ServerLimits,
     pub(crate) method_limits: LimitPlan,
+    pub(crate) tokens: Vec<Token>,
     pub(crate) notice: Duration,
     pub(crate) drain: Duration,
 }
@@ -76,7 +77,8 @@ pub(crate) async fn start(
 ) -> Result<Started, SetupError> {
     let registry = open_registry(plan.registry.clone())?;
     let router = Router::new(services, &plan.method_limits)?;
-    let serving = Arc::new(Serving::new(router, plan.limits, InstanceId::random()));
+    let serving =
+        Arc::new(Serving::new(router, plan.limits, plan.tokens.clone(), InstanceId::random()));
     // From here on a failure stops what was begun.
     let stop = serving.stop().clone().drop_guard();
 

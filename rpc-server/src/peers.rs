@@ -1,7 +1,11 @@
 //! The connections of a server, and what the tasks of each share.
 
 use crate::{
-    backlog::Backlog, limits::Admission, router::Route, running::Running, serving::Serving,
+    backlog::Backlog,
+    limits::Admission,
+    router::Route,
+    running::Running,
+    serving::{Access, Serving},
 };
 use dashmap::DashMap;
 use rpc_core::{
@@ -23,6 +27,7 @@ pub(crate) struct Peer {
     pub(crate) serving: Arc<Serving>,
     pub(crate) addr: SocketAddr,
     pub(crate) link: Link,
+    pub(crate) access: Access,
     pub(crate) admission: Arc<Admission>,
     pub(crate) running: Running,
     /// Handlers that wait for their first poll.
@@ -35,11 +40,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(serving: Arc<Serving>, addr: SocketAddr, link: Link) -> Self {
+    pub(crate) fn new(serving: Arc<Serving>, addr: SocketAddr, link: Link, access: Access) -> Self {
         let admission = Admission::new(serving.limits, Arc::clone(&serving.usage));
         Self {
             addr,
             link,
+            access,
             admission: Arc::new(admission),
             running: Running::default(),
             backlog: Backlog::default(),

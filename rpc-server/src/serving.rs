@@ -6,7 +6,7 @@ use crate::{
     router::Router,
     stats::Counters,
 };
-use rpc_core::discovery::InstanceId;
+use rpc_core::{Token, discovery::InstanceId};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Serving {
     pub(crate) router: Router,
     pub(crate) limits: ServerLimits,
+    /// Of which a client has to show one; none: it need not.
+    tokens: Vec<Token>,
     pub(crate) instance: InstanceId,
     pub(crate) counters: Counters,
     /// The calls of all connections.
@@ -32,12 +34,29 @@ pub(crate) struct Serving {
     stop: CancellationToken,
 }
 
+/// What a client may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Make calls.
+    Granted,
+    /// Nothing: it has shown no token.
+    NoToken,
+    /// Nothing: it has shown one that is not known here.
+    WrongToken,
+}
+
 impl Serving {
-    pub(crate) fn new(router: Router, limits: ServerLimits, instance: InstanceId) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        limits: ServerLimits,
+        tokens: Vec<Token>,
+        instance: InstanceId,
+    ) -> Self {
         let stop = CancellationToken::new();
         Self {
             router,
             limits,
+            tokens,
             instance,
             counters: Counters::default(),
             usage: Arc::default(),
@@ -45,6 +64,24 @@ impl Serving {
             leaving: AtomicBool::new(false),
             draining: stop.child_token(),
             stop,
+        }
+    }
+
+    /// Whether anybody who calls is to be known.
+    pub(crate) fn is_guarded(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    /// What a client may do that has shown `token`. Each token is compared, so that the time does
+    /// not tell which was the right one.
+    pub(crate) fn access(&self, token: Option<&Token>) -> Access {
+        match token {
+            _ if !self.is_guarded() => Access::Granted,
+            None => Access::NoToken,
+            Some(shown) => {
+                let same = self.tokens.iter().filter(|token| *token == shown).count();
+                if same > 0 { Access::Granted } else { Access::WrongToken }
+            }
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Refused {
     pub bad_arguments: u64,
     /// The request was too large.
     pub too_large: u64,
+    /// The client had not shown a token that is taken here.
+    pub not_permitted: u64,
     /// An unknown flag or codec.
     pub unsupported: u64,
 }
@@ -65,6 +67,7 @@ pub(crate) struct Counters {
     time_passed: AtomicU64,
     bad_arguments: AtomicU64,
     too_large: AtomicU64,
+    not_permitted: AtomicU64,
     unsupported: AtomicU64,
     panics: AtomicU64,
     deadlines_passed: AtomicU64,
@@ -87,7 +90,8 @@ impl Counters {
             Reason::TimePassed => &self.time_passed,
             Reason::BadArguments => &self.bad_arguments,
             Reason::TooLarge => &self.too_large,
-            Reason::NotPermitted | Reason::Unsupported | Reason::OtherRefusal => &self.unsupported,
+            Reason::NotPermitted => &self.not_permitted,
+            Reason::Unsupported | Reason::OtherRefusal => &self.unsupported,
             // Served, which is counted by method.
             Reason::Handler => return,
             Reason::Panicked => &self.panics,
@@ -111,6 +115,7 @@ impl Counters {
                 time_passed: read(&self.time_passed),
                 bad_arguments: read(&self.bad_arguments),
                 too_large: read(&self.too_large),
+                not_permitted: read(&self.not_permitted),
                 unsupported: read(&self.unsupported),
             },
             panics: read(&self.panics),

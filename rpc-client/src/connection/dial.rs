@@ -3,7 +3,7 @@
 use super::{Connection, reader};
 use crate::{standing::Standing, stats::Counters, timekeeper::Timekeeper};
 use rpc_core::{
-    defaults,
+    Token, defaults,
     transport::{Link, Network},
     wire::{Limits, Preface},
 };
@@ -36,6 +36,7 @@ impl fmt::Display for DialError {
 pub(crate) struct Dialer {
     /// What this client is ready to receive.
     pub(crate) limits: Limits,
+    pub(crate) token: Option<Token>,
     pub(crate) network: Network,
     pub(crate) timekeeper: Timekeeper,
     pub(crate) counters: Counters,
@@ -60,7 +61,8 @@ impl Dialer {
         let connection = Connection::new(link, Arc::clone(self), Arc::clone(standing));
         let connection = Arc::new(connection);
         // The outbox is empty and open; the preface goes out before anything else.
-        let _ = connection.link.send(|out| Preface::new(None, self.limits).put(out));
+        let preface = Preface::new(None, self.limits).with_token(self.token.clone());
+        let _ = connection.link.send(|out| preface.put(out));
         self.timekeeper.watch(&connection);
         self.tasks.spawn(reader::run(Arc::clone(&connection), self.limits));
         let flushed = Arc::clone(&connection);

@@ -26,6 +26,7 @@ impl Connection {
     pub(super) fn over(socket: Socket) -> Self {
         let dialer = Dialer {
             limits: Limits::default(),
+            token: None,
             network: Network::TCP,
             timekeeper: Timekeeper::new(),
             counters: Counters::default(),

@@ -31,8 +31,8 @@ pub fn load_with<C: Settings>(
 ) -> Result<C, SetupError> {
     let (mut config, mut mistakes) = (C::default(), Mistakes::default());
     // An empty variable is how one is taken back where it cannot be unset.
-    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-    if let Some(path) = variable(FILE) {
+    let said = |name: &str| variable(name).filter(|value| !value.is_empty());
+    if let Some(path) = said(FILE) {
         match file::open(path.as_ref()) {
             Ok(text) => {
                 let name = path.to_string_lossy();
@@ -49,7 +49,8 @@ pub fn load_with<C: Settings>(
         let key = field.key.to_ascii_uppercase();
         let own = format!("RPC_{}_{key}", C::SIDE.to_ascii_uppercase());
         let found = [own, format!("RPC_{key}")].into_iter().find_map(|name| {
-            let value = variable(&name)?;
+            // A secret that was not found is taken for none by nobody: that would open a server.
+            let value = if field.is_secret { variable(&name) } else { said(&name) }?;
             Some((name, value))
         });
         let Some((name, value)) = found else { continue };

@@ -5,7 +5,7 @@
 #![expect(unreachable_pub, reason = "the macro makes what other crates show")]
 
 use super::*;
-use crate::Balance;
+use crate::{Balance, Token};
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 crate::settings! {
@@ -37,6 +37,10 @@ crate::settings! {
         pub labels: BTreeMap<String, String> = Text("a text");
         /// Where to.
         pub directory: Option<PathBuf> = Path("directory");
+        /// By what it is known.
+        pub token: Option<Token> = Secret;
+        /// Whom it knows.
+        pub tokens: Option<Vec<Token>> = Secrets;
     }
 }
 
@@ -64,6 +68,8 @@ fn every_kind_is_read_from_variables() {
         ("RPC_BALANCES", "a=random,b=round-robin"),
         ("RPC_LABELS", "region=eu,note=x=y"),
         ("RPC_DIRECTORY", "/var/lib/x"),
+        ("RPC_TOKEN", "s3cret"),
+        ("RPC_TOKENS", "new, old"),
         ("RPC_UNKNOWN", "is somebody else's"),
     ]));
     let expected = Config {
@@ -78,6 +84,8 @@ fn every_kind_is_read_from_variables() {
         balances: table([("a", Balance::Random), ("b", Balance::RoundRobin)]),
         labels: table([("region", "eu".to_owned()), ("note", "x=y".to_owned())]),
         directory: Some("/var/lib/x".into()),
+        token: Some(Token::from("s3cret")),
+        tokens: Some(vec![Token::from("new"), Token::from("old")]),
     };
     assert_eq!(config, Ok(expected));
 }
@@ -124,6 +132,28 @@ fn all_mistakes_in_variables_are_told_at_once() {
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+}
+
+#[test]
+fn a_secret_is_never_shown_and_an_empty_one_is_not_taken_for_none() {
+    let text = Config::load_with(variables(&[
+        ("RPC_CLIENT_TOKEN", "my secret"),
+        ("RPC_TOKENS", "my-secret,,"),
+    ]));
+    let text = text.unwrap_err().to_string();
+    assert!(text.contains("client.token = (not shown) (the variable RPC_CLIENT_TOKEN)"), "{text}");
+    assert!(text.contains("client.tokens = (not shown) (the variable RPC_TOKENS)"), "{text}");
+    assert!(!text.contains("my"), "{text}");
+    for name in ["RPC_TOKEN", "RPC_CLIENT_TOKEN", "RPC_TOKENS"] {
+        let text = Config::load_with(variables(&[(name, "")])).unwrap_err().to_string();
+        assert!(text.contains("write a secret of 1 to 512 visible ASCII"), "{text}");
+    }
+    let config = Config { token: Some(Token::from("my secret")), ..Config::default() };
+    let text = check(&config).unwrap_err().to_string();
+    assert!(text.contains("`token` is (not shown): write a secret"), "{text}");
+    assert!(!format!("{config:?}").contains("my"), "{config:?}");
+    let config = Config { tokens: Some(Vec::new()), ..Config::default() };
+    assert!(check(&config).is_err(), "no token at all is no token that is taken");
 }
 
 #[test]
@@ -184,7 +214,7 @@ fn it_is_deserialized_from_any_format() {
 #[test]
 fn the_rows_of_the_document_are_made_of_the_fields() {
     let rows = rows::<Config>();
-    assert_eq!(rows.len(), 11);
+    assert_eq!(rows.len(), 13);
     assert_eq!(
         rows[1],
         "| `timeout` | `RPC_TIMEOUT` | a duration, such as 200ms, 1s, 5m or 1h | 10ms to 1m | 10s | \

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 /// The settings of a client, as `rpc_client::Config` has them.
 pub const CLIENT_KEYS: &[&str] = &[
     "registry",
+    "token",
     "balance",
     "service_balance",
     "warm_up",
@@ -35,6 +36,7 @@ pub const SERVER_KEYS: &[&str] = &[
     "registry",
     "bind",
     "advertise",
+    "token",
     "only",
     "labels",
     "weight",

@@ -1,36 +1,40 @@
 //! The preface: the first bytes of each side (section 2).
 
 use super::{VERSION, take};
-use crate::{defaults, discovery::InstanceId};
+use crate::{Token, defaults, discovery::InstanceId};
 use std::fmt;
 
 /// What a preface begins with. Its first byte is no ASCII, no TLS record and no MessagePack array
 /// or map, so that one port can be told apart by its first byte.
 pub const MAGIC: [u8; 4] = [0xf5, b'r', b'p', b'c'];
 
-/// Bytes of a version 1 preface.
+/// Bytes of a version 1 preface without a token.
 pub const PREFACE: usize = 40;
 
-/// Its bytes behind the length field.
-const PREFACE_REST: u16 = 32;
-const _: () = assert!(PREFACE == 8 + PREFACE_REST as usize);
+/// Its bytes up to the length field and with it.
+const HEAD: usize = 8;
 
 /// Largest preface that is read, whatever later versions add.
 const MAX_PREFACE: usize = 1024;
 
+/// The feature of a client whose token stands behind the fields.
+const TOKEN: u64 = 0x01;
+
 /// What one side says of itself before anything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preface {
     /// Lowest version that it speaks.
     pub lowest: u8,
     /// Highest version that it speaks.
     pub highest: u8,
-    /// Optional abilities, one bit each; none in version 1. Unknown ones are ignored.
+    /// Optional abilities, one bit each. Unknown ones are ignored.
     pub features: u64,
     /// A server's instance; `None` from a client.
     pub instance: Option<InstanceId>,
     /// What it is ready to receive.
     pub limits: Limits,
+    /// The secret that a client shows.
+    pub token: Option<Token>,
 }
 
 /// What a side is ready to receive.
@@ -77,14 +81,25 @@ impl Limits {
 impl Preface {
     /// What this crate says; `instance` when it is a server.
     pub fn new(instance: Option<InstanceId>, limits: Limits) -> Self {
-        Self { lowest: 1, highest: VERSION, features: 0, instance, limits }
+        Self { lowest: 1, highest: VERSION, features: 0, instance, limits, token: None }
+    }
+
+    /// The same with a token. One that is not well-formed is left out: no builder lets it pass.
+    #[must_use]
+    pub fn with_token(self, token: Option<Token>) -> Self {
+        match token.filter(Token::is_well_formed) {
+            Some(token) => Self { features: self.features | TOKEN, token: Some(token), ..self },
+            None => self,
+        }
     }
 
     /// Appends the bytes.
     pub fn put(&self, out: &mut Vec<u8>) {
+        let token = self.token.as_ref().map(Token::as_str);
+        let rest = PREFACE - HEAD + token.map_or(0, |token| 2 + token.len());
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[self.lowest, self.highest]);
-        out.extend_from_slice(&PREFACE_REST.to_le_bytes());
+        put_length(out, rest);
         out.extend_from_slice(&self.features.to_le_bytes());
         out.extend_from_slice(&self.instance.map_or(0, InstanceId::to_u64).to_le_bytes());
         for limit in [
@@ -95,7 +110,17 @@ impl Preface {
         ] {
             out.extend_from_slice(&limit.to_le_bytes());
         }
+        if let Some(token) = token {
+            put_length(out, token.len());
+            out.extend_from_slice(token.as_bytes());
+        }
     }
+}
+
+/// Appends a length of two bytes.
+fn put_length(out: &mut Vec<u8>, length: usize) {
+    let [low, high, ..] = length.to_le_bytes();
+    out.extend_from_slice(&[low, high]);
 }
 
 /// Why a peer's first bytes are refused.
@@ -142,18 +167,16 @@ pub fn read_preface(bytes: &[u8]) -> Result<Option<(Preface, usize)>, PrefaceErr
     if bytes[..known] != MAGIC[..known] {
         return Err(PrefaceError::NotThisProtocol(bytes[0]));
     }
-    let Some((head, mut rest)) = bytes.split_first_chunk::<8>() else { return Ok(None) };
+    let Some((head, _)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
     let [_, _, _, _, lowest, highest, len0, len1] = *head;
-    let length = 8 + usize::from(u16::from_le_bytes([len0, len1]));
+    let length = HEAD + usize::from(u16::from_le_bytes([len0, len1]));
     if lowest > VERSION || highest < 1 || lowest > highest {
         return Err(PrefaceError::Incompatible { lowest, highest });
     }
     if !(PREFACE..=MAX_PREFACE).contains(&length) {
         return Err(PrefaceError::Broken);
     }
-    if bytes.len() < length {
-        return Ok(None);
-    }
+    let Some(mut rest) = bytes.get(HEAD..length) else { return Ok(None) };
     let fields = (|| {
         let features = u64::from_le_bytes(take(&mut rest)?);
         let instance = InstanceId::from_u64(u64::from_le_bytes(take(&mut rest)?));
@@ -163,10 +186,20 @@ pub fn read_preface(bytes: &[u8]) -> Result<Option<(Preface, usize)>, PrefaceErr
             credit_per_connection: u32::from_le_bytes(take(&mut rest)?),
             max_in_flight: u32::from_le_bytes(take(&mut rest)?),
         };
-        Some(Preface { lowest, highest, features, instance, limits })
+        let token = match features & TOKEN {
+            0 => None,
+            _ => Some(read_token(&mut rest)?),
+        };
+        Some(Preface { lowest, highest, features, instance, limits, token })
     })();
     match fields {
         Some(preface) if preface.limits.covers(&BASE_LIMITS) => Ok(Some((preface, length))),
         _ => Err(PrefaceError::Broken),
     }
+}
+
+fn read_token(rest: &mut &[u8]) -> Option<Token> {
+    let length = u16::from_le_bytes(take(rest)?);
+    let text = str::from_utf8(rest.get(..usize::from(length))?).ok()?;
+    Some(Token::from(text)).filter(Token::is_well_formed)
 }

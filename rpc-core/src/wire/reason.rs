@@ -22,7 +22,7 @@ pub enum Reason {
     BadArguments,
     /// The request is larger than the server takes.
     TooLarge,
-    /// The caller may not make this call.
+    /// The caller's connection has no token that the server takes.
     NotPermitted,
     /// The request needs something that the server does not know: a flag, a codec.
     Unsupported,
@@ -100,7 +100,7 @@ impl Reason {
             }
             Self::TimePassed | Self::DeadlinePassed => RpcCode::DeadlineExceeded,
             Self::BadArguments => RpcCode::InvalidArgument,
-            Self::NotPermitted => RpcCode::PermissionDenied,
+            Self::NotPermitted => RpcCode::Unauthenticated,
             Self::OtherRefusal | Self::Handler => RpcCode::Unknown,
             Self::Panicked => RpcCode::Internal,
         }

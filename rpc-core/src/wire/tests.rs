@@ -1,7 +1,7 @@
 //! Frames survive any chunking; rubbish is refused and never panics.
 
 use super::*;
-use crate::{MetadataEntry, Place, RpcCode, RpcError, TraceId, discovery::InstanceId};
+use crate::{MetadataEntry, Place, RpcCode, RpcError, Token, TraceId, discovery::InstanceId};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn a_preface_is_read_byte_by_byte_and_refused_as_early_as_possible() {
         assert_eq!(read_preface(&bytes[..cut]), Ok(None));
     }
     bytes.extend_from_slice(b"more");
-    assert_eq!(read_preface(&bytes), Ok(Some((preface, PREFACE))));
+    assert_eq!(read_preface(&bytes), Ok(Some((preface.clone(), PREFACE))));
     assert_eq!(read_preface(b"GET"), Err(PrefaceError::NotThisProtocol(b'G')));
     assert_eq!(read_preface(&[0x16]), Err(PrefaceError::NotThisProtocol(0x16)));
     let later = PrefaceError::Incompatible { lowest: 2, highest: 3 };
@@ -33,6 +33,33 @@ fn a_preface_is_read_byte_by_byte_and_refused_as_early_as_possible() {
     (bytes[4], bytes[5], bytes[6]) = (1, 3, 32 + 4);
     let read = read_preface(&bytes).unwrap().unwrap();
     assert_eq!((read.0.highest, read.1), (3, PREFACE + 4));
+}
+
+#[test]
+fn a_token_stands_behind_the_fields_and_one_that_is_not_well_formed_is_broken() {
+    let preface = Preface::new(None, Limits::default());
+    let shown = preface.clone().with_token(Some(Token::from("s3cret")));
+    let mut bytes = Vec::new();
+    shown.put(&mut bytes);
+    for cut in 0..bytes.len() {
+        assert_eq!(read_preface(&bytes[..cut]), Ok(None));
+    }
+    assert_eq!(read_preface(&bytes), Ok(Some((shown, PREFACE + 2 + 6))));
+    let broken = |at: usize, byte: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = byte;
+        read_preface(&bytes)
+    };
+    for (at, byte) in [(PREFACE, 0), (PREFACE, 7), (PREFACE + 1, 1), (PREFACE + 2, b',')] {
+        assert_eq!(broken(at, byte), Err(PrefaceError::Broken), "{at} {byte}");
+    }
+    // Who does not know the feature skips the bytes.
+    assert_eq!(broken(8, 0), Ok(Some((preface.clone(), PREFACE + 2 + 6))));
+    let mut bytes = Vec::new();
+    preface.put(&mut bytes);
+    bytes[8] = 1;
+    assert_eq!(read_preface(&bytes), Err(PrefaceError::Broken), "a token that is not there");
+    assert_eq!(preface.clone().with_token(Some(Token::from("a b"))), preface);
 }
 
 #[test]

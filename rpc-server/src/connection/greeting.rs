@@ -81,10 +81,13 @@ fn foreign(first: u8, serving: &Serving) -> Vec<u8> {
         TLS_HANDSHAKE => TLS_ALERT.to_vec(),
         b'A'..=b'Z' | b'a'..=b'z' => {
             let mut body = "This port speaks the binary RPC protocol of rpc-server, not HTTP.\n\
-                 Call it through rpc-client. Served here:\n"
+                 Call it through rpc-client.\n"
                 .to_owned();
-            for service in serving.router.registered() {
-                let _ = writeln!(body, "  {service}");
+            if !serving.is_guarded() {
+                body.push_str("Served here:\n");
+                for service in serving.router.registered() {
+                    let _ = writeln!(body, "  {service}");
+                }
             }
             format!(
                 "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -106,7 +109,8 @@ mod tests {
     #[test]
     fn every_kind_of_caller_gets_what_it_understands() {
         let router = Router::new(Vec::new(), &LimitPlan::default()).unwrap();
-        let serving = Serving::new(router, ServerLimits::default(), InstanceId::random());
+        let tokens = Vec::new();
+        let serving = Serving::new(router, ServerLimits::default(), tokens, InstanceId::random());
         assert!(foreign(b'G', &serving).starts_with(b"HTTP/1.1 400"));
         assert_eq!(foreign(0x16, &serving)[0], 0x15);
         assert!(foreign(0x93, &serving).is_empty(), "MessagePack-RPC has no words for it");

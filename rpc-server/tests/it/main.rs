@@ -24,4 +24,5 @@ mod panics;
 mod selection;
 mod signals;
 mod start;
+mod tokens;
 mod turns;

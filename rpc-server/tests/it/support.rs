@@ -236,9 +236,15 @@ impl RawPeer {
     }
 
     pub async fn connect_with(addr: SocketAddr, limits: Limits) -> Self {
+        Self::connect_as(addr, Preface::new(None, limits)).await
+    }
+
+    pub async fn connect_as(addr: SocketAddr, preface: Preface) -> Self {
         let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.write_all(&preface(limits)).await.unwrap();
+        let mut bytes = Vec::new();
+        preface.put(&mut bytes);
+        stream.write_all(&bytes).await.unwrap();
         let mut buffer = Vec::new();
         let server = loop {
             if let Some((server, length)) = read_preface(&buffer).unwrap() {

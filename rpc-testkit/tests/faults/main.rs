@@ -25,6 +25,7 @@ mod process;
 mod registry;
 mod sessions;
 mod snapshot;
+mod tokens;
 
 /// What the processes that other tests start run; nothing by itself.
 #[test]
