@@ -17,11 +17,8 @@ use rpc_core::{
     transport::{Link, ReadBuffer, Socket},
     wire::{Preface, put_close},
 };
-use std::{future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
-use tokio::{
-    task::yield_now,
-    time::{Instant, Sleep, sleep},
-};
+use std::{future::poll_fn, mem, net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// How often a reader looks at what is slow, while there is something to look at.
@@ -176,7 +173,7 @@ impl Reader {
             match handled {
                 Ok(Handled::Some) => {
                     self.begun = None;
-                    yield_now().await;
+                    give_way().await;
                     if !self.may_answer().await {
                         return Err(Exit::Stopped);
                     }
@@ -277,13 +274,27 @@ impl Stopped {
             if stop.is_cancelled() {
                 return Poll::Ready(());
             }
-            if std::mem::replace(&mut self.in_line, true) {
+            if mem::replace(&mut self.in_line, true) {
                 return Poll::Pending;
             }
             self.wait.as_mut().poll(cx)
         })
         .await;
     }
+}
+
+/// Goes to the end of the line of tasks. tokio's `yield_now` keeps a task back until its thread has
+/// looked at the sockets, which a handler that blocks the thread puts off for all the others.
+async fn give_way() {
+    let mut was_here = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut was_here, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits for a timer, if there is one.

@@ -32,6 +32,9 @@ use tokio::time::Instant;
 /// Calls that have less time left than this are not polled behind others by the clock as it was
 /// read before those: a single poll may have blocked for that long.
 const NEAR: Duration = Duration::from_secs(1);
+/// After so many tasks that a reader begins, others have a turn: what has ended is not held by
+/// thousands that have not begun, and who does not read its answers is noticed.
+const TURN: u32 = 64;
 
 /// Decides about the requests of one connection; the reader owns it.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Dispatcher {
     /// When the peer's preface was read: where both clocks start.
     greeted: Instant,
     meter: Meter<Route>,
+    /// Tasks that were begun since others had a turn.
+    begun: u32,
     /// The memory of a context, for the next handler that is polled here.
     spare: CallContext,
     /// Whether new calls are refused; looked at once for a batch.
@@ -87,6 +92,7 @@ impl Dispatcher {
             delay,
             greeted,
             meter,
+            begun: 0,
             spare: CallContext::default(),
             draining: false,
             served: None,
@@ -180,6 +186,15 @@ impl Dispatcher {
     /// The clock as it was read last: when the batch began, or since.
     pub(crate) fn now(&self) -> Instant {
         self.meter.since()
+    }
+
+    /// Whether others are to have their turn now, because of all that was begun.
+    pub(crate) fn takes_turns(&mut self) -> bool {
+        let many = self.begun >= TURN;
+        if many {
+            self.begun = 0;
+        }
+        many
     }
 
     /// A batch of requests ends.
@@ -316,6 +331,7 @@ impl Dispatcher {
         let size = body.total();
         let handler = self.handler(&admitted, body, CallContext::default());
         self.meter.spawned();
+        self.begun += 1;
         self.running_task(admitted, size).spawn_run(handler, first);
     }
 

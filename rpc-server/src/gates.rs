@@ -67,9 +67,10 @@ impl Limit {
     /// has become faster. Source: the automatic concurrency limiter of Apache bRPC, with its
     /// figures: at first 40; set anew after 100 to 200 samples, one each 100 µs at most, within
     /// 1 s; 6 to 30 % above what is known to work; every 25 to 50 s a full limit is lowered to
-    /// measure the latency again. Two things differ. A limit that is less than half used is left
-    /// alone (as in Netflix's concurrency-limits), and when lowering the limit costs no answers,
-    /// but makes them come sooner, it is lowered further at once. Calls that fail, the
+    /// measure the latency again. Three things differ. A limit that is less than half used is left
+    /// alone (as in Netflix's concurrency-limits). It is lowered to 0.8 of itself, not 0.9, and the
+    /// first time after 1 to 2 s, since what a server starts with may be far too high; and when
+    /// that costs no answers, but makes them come sooner, it is lowered further at once. Calls that fail, the
     /// application's errors included, are no answers: their time is added to that of those that
     /// were answered, and when every call fails the limit is halved, unless they fail sooner than
     /// they could be answered.

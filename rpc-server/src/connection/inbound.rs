@@ -120,7 +120,10 @@ impl Inbound {
             frames += 1;
             // Handlers that are polled here share this task's budget: without any left, all that
             // they await would look pending.
-            if self.batch.len() >= BATCH_BYTES || !coop::has_budget_remaining() {
+            if self.batch.len() >= BATCH_BYTES
+                || !coop::has_budget_remaining()
+                || self.dispatcher.takes_turns()
+            {
                 return Ok(Handled::Some);
             }
         }

@@ -60,7 +60,9 @@ async fn bytes_beyond_the_limit_are_refused_by_the_head_of_their_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_do_not_read_their_answers_are_not_read_from() {
-    let (server, state) = start_lab().await;
+    let state = Arc::<State>::default();
+    // What calls with a task of their own may hold is not what this is about: most is thrown away.
+    let server = lab(&state).max_held_per_connection(1 << 20).start().await.unwrap();
     let text = "x".repeat(10_000);
     let mut writers = Vec::new();
     for _ in 0..10 {
@@ -84,10 +86,10 @@ async fn clients_that_do_not_read_their_answers_are_not_read_from() {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
     assert!(writers.iter().all(|writer| !writer.is_finished()));
-    let answered = before * text.len() / 10;
+    let thrown_away = usize::try_from(server.stats().bad_answers).unwrap();
+    let answered = (before - thrown_away) * text.len() / 10;
     let kernel = 16 * 1024 * 1024;
-    let limit = defaults::MAX_UNSENT + defaults::MAX_HELD_PER_CONNECTION + kernel;
-    assert!(answered < limit, "{answered} bytes for each were answered");
+    assert!(answered < defaults::MAX_UNSENT + kernel, "{answered} bytes for each were answered");
     // Others are not hurt.
     let mut other = RawPeer::connect(server.local_addr()).await;
     other.call(1, "echo", &Text { text: "" }).await.value::<String>();

@@ -2,13 +2,18 @@
 
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
-    scene::{NONE, SOON, Scene, resident, until_reached},
+    scene::{NONE, SOON, Scene, list, load, resident, resident_of, until_reached},
 };
 use rpc_client::Client;
-use rpc_core::{CallContext, CallOptions, Outcome, RpcCode, rpc_client, rpc_service, wire::Limits};
+use rpc_core::{
+    CallContext, CallOptions, Outcome, RpcCode,
+    codec::Codec,
+    rpc_client, rpc_service,
+    wire::{Header, Kind, Limits, Preface, RequestHead, fnv1a_32, fnv1a_64},
+};
 use rpc_server::Server;
-use rpc_testkit::peer::PeerListener;
-use std::time::Duration;
+use rpc_testkit::peer::{Peer, PeerListener};
+use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -107,6 +112,54 @@ async fn a_provider_that_refuses_for_overload_costs_no_call_while_another_takes_
     let executions = scene.journal.read().unwrap();
     assert_eq!(executions.len(), 200);
     assert!(executions.values().all(|runs| runs.len() == 1));
+}
+
+/// A client that asks for so many answers of `length` bytes and reads none.
+async fn deaf(provider: SocketAddr, calls: u64, length: u32) -> io::Result<Peer> {
+    #[derive(serde::Serialize)]
+    struct Fill {
+        length: u32,
+    }
+    let head = RequestHead {
+        service: fnv1a_64(b"faults.Ledger"),
+        method: fnv1a_32(b"fill"),
+        remaining_ms: 600_000,
+        sent_ms: 0,
+        trace: None,
+    };
+    let mut request = Vec::new();
+    head.put(&mut request);
+    Codec::Named.encode(&Fill { length }, &mut request).map_err(io::Error::other)?;
+    let mut peer = Peer::dial(provider).await?;
+    peer.preface(Preface::new(None, Limits::default())).await?;
+    for id in 1..=calls {
+        peer.frame(Header { kind: Kind::Request, flags: 0, aux: 0, id }, &request).await?;
+    }
+    Ok(peer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn o5_clients_that_never_read_are_bounded_and_cost_others_nothing() {
+    const DEAF: usize = 10;
+    // 80 MB of answers for each.
+    const CALLS: u64 = 80_000;
+    const LENGTH: u32 = 1_000;
+    let scene = Scene::new().await;
+    let provider = scene.provider(NONE).await;
+    let client = Client::connect(list([&provider])).await.unwrap();
+    until_reached(&client, 1).await;
+    let before = resident_of(provider.process.pid());
+    let mut asking = JoinSet::new();
+    for _ in 0..DEAF {
+        asking.spawn(deaf(provider.addr, CALLS, LENGTH));
+    }
+    let load = load(&client, 5);
+    load.more(1_600).await;
+    let grown = resident_of(provider.process.pid()).saturating_sub(before);
+    // 8 MiB for each and a little, and not much less, or they would have shown nothing.
+    assert!((40..=128).contains(&grown), "{grown} MiB more than before");
+    scene.none_failed(load).await;
+    drop(asking);
 }
 
 /// The mirror of a client that does not read its replies: what waits for a provider is bounded,
