@@ -7,6 +7,7 @@ mod attempts;
 mod failing;
 mod filled;
 mod ledger;
+mod patient;
 mod quiet;
 mod random;
 mod scenarios;
