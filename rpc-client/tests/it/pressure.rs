@@ -8,8 +8,9 @@ use rpc_core::{
     wire::{BASE_LIMITS, Kind, Limits, Reason},
 };
 use std::{
+    io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -193,6 +194,53 @@ async fn calls_that_an_overloaded_provider_refuses_are_told_when_that_goes_on() 
         last = next(&mut told).await.1;
     }
     assert_eq!((last.turned_away, last.more_providers), (0, 0));
+}
+
+/// What is logged, as text.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    async fn until(&self, words: &str) {
+        let end = Instant::now() + BOUND;
+        while !self.text().contains(words) {
+            assert!(Instant::now() < end, "{words}: {}", self.text());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+// On one thread: the log is that of the thread.
+#[tokio::test]
+async fn the_log_is_told_with_fields_when_it_begins_and_when_it_is_over() {
+    let log = Log::default();
+    let writer = log.clone();
+    let logged = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+    let _logged = tracing::subscriber::set_default(logged.finish());
+    let builder = Client::builder().pressure_window(WINDOW).max_waiting(3);
+    let mut full = Full::new(builder, 4).await;
+    log.until("every connection to every provider of test.Raw is full: ").await;
+    for words in [" WARN ", "service=\"test.Raw\"", "waiting=3", "refused=1", "more_providers=1"] {
+        assert!(log.text().contains(words), "{words}: {}", log.text());
+    }
+    assert!(full.calls.join_next().await.unwrap().unwrap().is_err());
+    full.answer_all().await;
+    log.until("test.Raw is no longer full; it was for ").await;
 }
 
 #[tokio::test]
