@@ -24,6 +24,8 @@ use std::{
     collections::BTreeMap, env, fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration,
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     runtime::Runtime,
     time::{Instant, sleep},
 };
@@ -232,7 +234,7 @@ async fn one_server_in_trouble() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a while"]
-async fn ten_thousand_instances_and_a_restart() {
+async fn r11_ten_thousand_instances_and_a_thousand_services_outlive_a_restart() {
     let Some(zookeeper) = zookeeper::begin("zookeeper_chaos::many").await else { return };
     let admin = nodes::admin(&zookeeper).await;
     admin.mkdir(&format!("/rpc/{SERVICE}"), &PERSISTENT).await.unwrap();
@@ -244,7 +246,9 @@ async fn ten_thousand_instances_and_a_restart() {
     for number in 0..10_000 {
         admin.create(&name(number), &data, &PERSISTENT).await.unwrap();
     }
-    let registry = ZookeeperRegistry::new(&zookeeper.url("/rpc")).unwrap().session_timeout(SESSION);
+    // So long that the session has no time to be replaced.
+    let session = Duration::from_secs(15);
+    let registry = ZookeeperRegistry::new(&zookeeper.url("/rpc")).unwrap().session_timeout(session);
     let before = resident();
     let begun = Instant::now();
     let mut all = registry.watch(SERVICE);
@@ -260,6 +264,11 @@ async fn ten_thousand_instances_and_a_restart() {
         }
     }
     println!("1,000 more services after {:?}", begun.elapsed());
+    drop(admin);
+    let sessions = until_alone(&zookeeper).await;
+    // Not one for each instance: a session cannot come back with so many.
+    let watches = watches(&zookeeper).await;
+    assert!((1_001..=2_100).contains(&watches), "{watches} watches");
     zookeeper.kill().await;
     zookeeper.up().await;
     let begun = Instant::now();
@@ -278,8 +287,39 @@ async fn ten_thousand_instances_and_a_restart() {
     }
     println!("one change after {:?}", changed.elapsed());
     assert!(others.iter().all(|other| matches!(other.current().source, Source::Live { .. })));
+    drop(admin);
+    assert_eq!(until_alone(&zookeeper).await, sessions, "the session did not survive");
     let grown = resident().saturating_sub(before);
     assert!(grown <= 40, "11,000 nodes take {grown} MiB");
+}
+
+/// What a server answers to a word of four letters.
+async fn ask(zookeeper: &ZooKeeper, word: &str) -> String {
+    let mut stream = TcpStream::connect(zookeeper.hosts()).await.unwrap();
+    stream.write_all(word.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The id of the session that is connected, once it is the only one.
+async fn until_alone(zookeeper: &ZooKeeper) -> String {
+    let limit = Instant::now() + Duration::from_mins(1);
+    loop {
+        let answer = ask(zookeeper, "cons").await;
+        let mut ids = answer.split("sid=").skip(1).filter_map(|rest| rest.split(',').next());
+        if let (Some(id), None) = (ids.next(), ids.next()) {
+            return id.to_owned();
+        }
+        assert!(Instant::now() < limit, "{answer}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Watches of all sessions.
+async fn watches(zookeeper: &ZooKeeper) -> u32 {
+    let answer = ask(zookeeper, "wchs").await;
+    answer.rsplit("Total watches:").next().unwrap().trim().parse().unwrap()
 }
 
 /// Resident memory of this process, in MiB.
