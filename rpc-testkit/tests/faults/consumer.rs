@@ -14,9 +14,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Calls that are in flight when the client is stopped, in ms that their handlers take.
+/// Calls that are in flight when the client is stopped. The handlers of half of them take so many
+/// ms, those of the others, which may be repeated, end with their provider.
 const CALLS: u32 = 50;
 const HOLD: u32 = 500;
+const FOR_EVER: u32 = 600_000;
 /// Their deadline, which passes while the client is stopped.
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -26,14 +28,22 @@ pub(crate) fn consumer_process() {
     let Some(words) = process::role() else { return };
     let [registry] = &words[..] else { panic!("{words:?}") };
     Runtime::new().unwrap().block_on(async {
-        let client = Client::connect(registry.as_str()).await.unwrap();
+        // A hedge would be a second execution, too.
+        let client = Client::builder().registry(registry.as_str()).hedging(0.0);
+        let client = client.build().await.unwrap();
         until_reached(&client, 2).await;
         let ledger: LedgerClient = client.get();
         let hasty = ledger.with_options(CallOptions::new().timeout(LIMIT));
         let mut calls = JoinSet::new();
         for number in 0..CALLS {
             let ledger = hasty.clone();
-            calls.spawn(async move { ledger.book(format!("stopped-{number}"), HOLD).await });
+            let key = format!("stopped-{number}");
+            calls.spawn(async move {
+                match number % 2 {
+                    0 => ledger.book(key, HOLD).await,
+                    _ => ledger.look(key, FOR_EVER).await,
+                }
+            });
         }
         process::say("calling");
         let (mut well, mut late) = (0, 0);
@@ -74,11 +84,12 @@ async fn p4_a_client_that_was_stopped_runs_nothing_twice_and_finds_what_has_chan
     client.signal("CONT");
     let said = timeout(2 * SOON, client.hear()).await.unwrap().unwrap();
     let (well, late) = said.split_once(' ').unwrap();
-    let ended: u32 = well.parse::<u32>().unwrap() + late.parse::<u32>().unwrap();
-    assert_eq!(ended, CALLS, "{said}");
+    let (well, late): (u32, u32) = (well.parse().unwrap(), late.parse().unwrap());
+    assert!(well + late == CALLS && late >= CALLS / 2, "{said}");
     let said = timeout(2 * SOON, client.hear()).await.unwrap().unwrap();
     assert_eq!(said, new.process.pid().to_string());
-    // Every call was with its provider before the stop, and none was sent after it.
+    // Every call was with its provider before the stop. None was sent after it, though those that
+    // may be repeated had lost their providers: their time was over.
     let executions = scene.journal.read().unwrap();
     assert_eq!(executions.len(), CALLS as usize);
     assert!(executions.values().all(|runs| runs.len() == 1), "{executions:?}");

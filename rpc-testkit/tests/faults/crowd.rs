@@ -2,7 +2,9 @@
 
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
-    scene::{DEADLINE, NONE, SOON, Scene, list, load, load_at, resident_of, until_reached},
+    scene::{
+        DEADLINE, NONE, SOON, Scene, list, load, load_at, resident, resident_of, until_reached,
+    },
 };
 use rpc_client::Client;
 use rpc_core::Outcome;
@@ -35,8 +37,12 @@ async fn o1_of_twice_the_load_the_half_is_done_and_the_rest_refused_and_not_run(
     while !servers.iter().all(|server| server.stats().served > 0) {
         ledger.who().await.unwrap();
     }
+    let before = resident();
     let load = load_at(2 * CAPACITY, &client, HOLD);
-    load.more(2_000).await;
+    // Ten seconds.
+    load.more(20 * u64::from(CAPACITY)).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64, "{grown} MiB more than before");
     let calls = load.finish().await;
     let failed = calls.failed();
     for (_, error) in &failed {

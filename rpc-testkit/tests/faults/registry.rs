@@ -12,7 +12,13 @@ use rpc_client::Client;
 use rpc_core::{CallOptions, Outcome, RpcCode};
 use rpc_server::Server;
 use rpc_testkit::{proxy::ChaosProxy, zookeeper::ZooKeeper};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -98,6 +104,19 @@ async fn r4_zookeeper_that_comes_back_empty_costs_no_call() {
     let Some((scene, zookeeper)) = Scene::with_zookeeper("r4").await else { return };
     let url = short(&zookeeper);
     let steady = scene.steady(&url).await;
+    // The registry itself lists nobody for a moment. What calls are given never lacks anybody.
+    let client = steady.client.clone();
+    let least = Arc::new(AtomicUsize::new(3));
+    let seen = Arc::clone(&least);
+    let mut watching = JoinSet::new();
+    watching.spawn(async move {
+        loop {
+            let known = client.explain("faults.Ledger").known.unwrap();
+            let usable = known.endpoints.iter().filter(|endpoint| endpoint.eligible).count();
+            seen.fetch_min(usable, Ordering::Relaxed);
+            sleep(Duration::from_millis(2)).await;
+        }
+    });
     steady.load.more(200).await;
     for _ in 0..2 {
         zookeeper.kill().await;
@@ -107,6 +126,7 @@ async fn r4_zookeeper_that_comes_back_empty_costs_no_call() {
         steady.load.more(200).await;
     }
     until_reached(&steady.client, 3).await;
+    assert_eq!(least.load(Ordering::Relaxed), 3, "{}", steady.client.explain("faults.Ledger"));
     steady.undisturbed(&scene).await;
 }
 

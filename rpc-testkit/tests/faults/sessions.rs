@@ -6,6 +6,7 @@ use crate::{
     scene::{SOON, Scene, short, with_session},
     witness::{DIRECTORY, Witness, until_listed},
 };
+use rpc_client::EndpointState;
 use rpc_core::discovery::{Instance, Source, Watch as _, zookeeper::ZookeeperRegistry};
 use rpc_testkit::proxy::ChaosProxy;
 use std::{
@@ -62,6 +63,9 @@ async fn r6_providers_that_all_lost_their_sessions_but_answer_stay_in_use() {
     until_listed(&url, 0).await;
     // Nobody is listed.
     steady.load.more(800).await;
+    let known = steady.client.explain("faults.Ledger").known.unwrap();
+    let unconfirmed = known.endpoints.iter().filter(|e| e.state == EndpointState::Probation);
+    assert_eq!(unconfirmed.count(), 3, "{}", steady.client.explain("faults.Ledger"));
     way.set_blackhole(false);
     until_listed(&url, 3).await;
     steady.load.more(200).await;
