@@ -79,11 +79,12 @@ impl ClientBuilder {
     }
 
     /// What is shown to providers that take calls from those alone who know it: 1 to 512 bytes of
-    /// visible ASCII without a comma. Default: none. A call to a provider that wants another, or
-    /// any, fails with `Unauthenticated` and `Refused`, and is not tried elsewhere.
+    /// visible ASCII without a comma. Default: none. A provider that wants another, or any, refuses
+    /// calls: they are tried elsewhere, and fail with `Unauthenticated` and `Refused` if no other
+    /// provider takes them.
     ///
-    /// It is sent to every address that the registry gives, and not encrypted: it keeps apart who
-    /// is not meant to meet, and does not protect from those who can read the network or write the
+    /// It is sent to every address that is dialled, and not encrypted: it keeps apart who is not
+    /// meant to meet, and does not protect from those who can read the network or write the
     /// registry.
     pub fn token(mut self, token: impl Into<Token>) -> Self {
         self.set.token = Some(token.into());

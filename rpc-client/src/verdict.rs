@@ -33,6 +33,8 @@ pub(crate) enum Opinion {
     Fault,
     /// It does not serve the service at all.
     Wrong,
+    /// It takes no calls of this client.
+    Closed,
 }
 
 /// The last column of the table. `at_fault` is what the instance says of itself.
@@ -47,12 +49,13 @@ pub(crate) fn opinion(ended: Ended, at_fault: bool) -> Opinion {
             // Listed for a service that it does not serve, it would refuse its share for ever. A
             // method that is missing may be new, and the others are served.
             (Reason::UnknownService, _) => Opinion::Wrong,
+            (Reason::NotPermitted, _) => Opinion::Closed,
             (Reason::DeadlinePassed, _)
             | (Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted) => {
                 Opinion::Fault
             }
             (Reason::Handler, _) => Opinion::Good,
-            // Refusals and panics say something of the call, overload something of the load.
+            // Other refusals and panics say something of the call, overload something of the load.
             _ => Opinion::None,
         },
     }
@@ -79,9 +82,13 @@ pub(crate) fn decide(ended: Ended, idempotent: bool) -> Verdict {
     let if_idempotent = if idempotent { Verdict::Retry } else { Verdict::Stop };
     match ended {
         Ended::NotSent | Ended::Stuck | Ended::Answered(Reason::Draining, _) => Verdict::Move,
-        Ended::Answered(Reason::Overloaded | Reason::UnknownService | Reason::UnknownMethod, _) => {
-            Verdict::Retry
-        }
+        Ended::Answered(
+            Reason::Overloaded
+            | Reason::UnknownService
+            | Reason::UnknownMethod
+            | Reason::NotPermitted,
+            _,
+        ) => Verdict::Retry,
         Ended::Answered(Reason::Handler, RpcCode::Unavailable | RpcCode::ResourceExhausted)
         | Ended::Unknown => if_idempotent,
         Ended::Answered(..) | Ended::Application | Ended::Deadline | Ended::Final => Verdict::Stop,
@@ -108,9 +115,13 @@ pub(crate) fn lesson(ended: Ended, code: Option<RpcCode>, at_fault: bool) -> Opt
         _ if at_fault => Some(Lesson::Failed),
         Ended::Application => Some(Lesson::Answered),
         Ended::Unknown
-        | Ended::Answered(Reason::Panicked | Reason::UnknownService | Reason::UnknownMethod, _) => {
-            Some(Lesson::Failed)
-        }
+        | Ended::Answered(
+            Reason::Panicked
+            | Reason::UnknownService
+            | Reason::UnknownMethod
+            | Reason::NotPermitted,
+            _,
+        ) => Some(Lesson::Failed),
         Ended::Answered(Reason::Overloaded, _) => Some(Lesson::Overloaded),
         Ended::Answered(Reason::TimePassed | Reason::DeadlinePassed | Reason::BadAnswer, _) => {
             Some(Lesson::AtLeast)
@@ -169,7 +180,7 @@ mod tests {
         (Ended::Answered(Reason::TimePassed, RpcCode::DeadlineExceeded), Stop, Stop),
         (Ended::Answered(Reason::BadArguments, RpcCode::InvalidArgument), Stop, Stop),
         (Ended::Answered(Reason::TooLarge, RpcCode::ResourceExhausted), Stop, Stop),
-        (Ended::Answered(Reason::NotPermitted, RpcCode::Unauthenticated), Stop, Stop),
+        (Ended::Answered(Reason::NotPermitted, RpcCode::Unauthenticated), Retry, Retry),
         (Ended::Answered(Reason::Handler, RpcCode::Unavailable), Retry, Stop),
         (Ended::Answered(Reason::Handler, RpcCode::ResourceExhausted), Retry, Stop),
         (Ended::Answered(Reason::Handler, RpcCode::NotFound), Stop, Stop),
@@ -216,6 +227,8 @@ mod tests {
             assert_eq!(opinion == Opinion::Good, good.contains(&ended), "{ended:?}");
             let wrong = matches!(ended, Ended::Answered(Reason::UnknownService, _));
             assert_eq!(opinion == Opinion::Wrong, wrong, "{ended:?}");
+            let closed = matches!(ended, Ended::Answered(Reason::NotPermitted, _));
+            assert_eq!(opinion == Opinion::Closed, closed, "{ended:?}");
         }
         assert_eq!(opinion(Ended::Application, true), Opinion::Fault);
         assert_eq!(opinion(good[1], true), Opinion::Fault);
@@ -236,6 +249,7 @@ mod tests {
         assert_eq!(lesson(Ended::Final, deadline, false), Some(Lesson::AtLeast));
         let refused = |reason: Reason| lesson(Ended::Answered(reason, reason.code()), None, false);
         assert_eq!(refused(Reason::Overloaded), Some(Lesson::Overloaded));
+        assert_eq!(refused(Reason::NotPermitted), Some(Lesson::Failed));
         assert_eq!(refused(Reason::Draining), None);
         assert_eq!(refused(Reason::BadArguments), None);
         assert_eq!(lesson(Ended::NotSent, None, false), None);

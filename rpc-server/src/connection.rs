@@ -7,7 +7,7 @@ mod inbound;
 
 use crate::{
     peers::{Peer, Peers},
-    serving::Serving,
+    serving::{Access, Serving},
     stats::Counters,
 };
 use greeting::Greeting;
@@ -43,6 +43,9 @@ pub(crate) async fn serve(
         Greeting::Gone => return,
     };
     let access = serving.access(preface.token.as_ref());
+    if access != Access::Granted {
+        tracing::debug!(peer = %addr, ?access, "a client may make no calls");
+    }
     let peer = Arc::new(Peer::new(Arc::clone(&serving), addr, link, access));
     peer.link.credit().greeted(preface.limits);
     let ours = Preface::new(Some(serving.instance), serving.limits.announced());

@@ -108,9 +108,6 @@ impl Dispatcher {
         &mut self,
         arrival: &Arrival<'_>,
     ) -> Result<Result<Admitted, Refusal>, ProtocolError> {
-        if let Err(refusal) = self.permitted() {
-            return Ok(Err(refusal));
-        }
         let metadata = match arrival.metadata {
             [] => None,
             section => Some(read_metadata(section)?),
@@ -134,6 +131,21 @@ impl Dispatcher {
         // The place is taken when the body is there: one that is slow to come keeps nobody out.
         self.limits(&admitted, |gates| gates.check(deadline - arrival.at))?;
         Ok(admitted)
+    }
+
+    /// The codec of a request, if the peer may call and this version understands all that it needs.
+    /// In this order, so that who may not call learns nothing.
+    pub(crate) fn codec(&self, header: Header) -> Result<Codec, Refusal> {
+        let shown = match self.peer.access {
+            Access::Granted => return understood(header),
+            Access::NoToken => "none",
+            Access::WrongToken => "another",
+        };
+        let text = format!(
+            "this provider takes calls from those clients alone that show a token of its own, and \
+             the caller's showed {shown}: set `token` of the client, or the variable RPC_TOKEN"
+        );
+        Err(Refusal::new(Reason::NotPermitted, text))
     }
 
     /// Runs an admitted request whose body was there at `now`. An answer that is ready at once is
@@ -216,20 +228,6 @@ impl Dispatcher {
                 }
             }
         }
-    }
-
-    /// First of all, so that who may not call learns nothing of what is served.
-    fn permitted(&self) -> Result<(), Refusal> {
-        let shown = match self.peer.access {
-            Access::Granted => return Ok(()),
-            Access::NoToken => "none",
-            Access::WrongToken => "another",
-        };
-        let text = format!(
-            "this provider takes calls from those clients alone that show a token of its own, and \
-             the caller's showed {shown}: set `token` of the client, or the variable RPC_TOKEN"
-        );
-        Err(Refusal::new(Reason::NotPermitted, text))
     }
 
     fn not_draining(&self) -> Result<(), Refusal> {
@@ -411,7 +409,7 @@ fn metadata_bytes(metadata: Option<&[MetadataEntry]>) -> usize {
 /// # Errors
 ///
 /// A flag that must be understood, or a codec, that is not known.
-pub(crate) fn understood(header: Header) -> Result<Codec, Refusal> {
+fn understood(header: Header) -> Result<Codec, Refusal> {
     let unknown = header.flags & flag::MUST_UNDERSTAND & !CALL_FLAGS_UNDERSTOOD;
     if unknown != 0 {
         let text = format!("the request has flags {unknown:#04x} that this server does not know");

@@ -262,7 +262,9 @@ async fn await_registration(
     let _ = timeout(defaults::REGISTRATION_WAIT, settled).await;
     let why = match &*registration.state.borrow() {
         RegistrationState::Registered => {
-            tracing::info!(%address, services = ?serving.router.registered(), "serving");
+            let clients = if serving.is_guarded() { "those with a token" } else { "all" };
+            let services = serving.router.registered();
+            tracing::info!(%address, ?services, clients, "serving");
             return Ok(());
         }
         RegistrationState::Impossible(why) => {

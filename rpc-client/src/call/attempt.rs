@@ -38,6 +38,7 @@ impl Attempt {
             Opinion::Good => connection.standing.succeeded(),
             Opinion::Fault => connection.standing.failed(Cause::Calls, &self.fault()),
             Opinion::Wrong => connection.standing.failed(Cause::Service, &self.fault()),
+            Opinion::Closed => connection.standing.failed(Cause::Access, &self.fault()),
             Opinion::None => {}
         }
     }

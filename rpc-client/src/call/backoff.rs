@@ -10,14 +10,15 @@ use std::time::Duration;
 /// [`BACKOFF_MIN`](defaults::BACKOFF_MIN) to [`BACKOFF_MAX`](defaults::BACKOFF_MAX), and half of
 /// it is random, so that calls that failed together do not come back together. There is none
 /// after the first loss of a provider, which says nothing of the others, and which is not asked
-/// again; nor after a provider that does not know the service or method, since another version of
-/// the program is not overloaded.
+/// again; nor after a provider that does not know the service, the method or the client, since
+/// another version of the program, or another configuration, is not overloaded.
 pub(super) fn pause(ended: Ended, earlier: u32, random: f64) -> Duration {
     match ended {
         Ended::Unknown if earlier == 0 => return Duration::ZERO,
-        Ended::Answered(Reason::UnknownService | Reason::UnknownMethod, _) => {
-            return Duration::ZERO;
-        }
+        Ended::Answered(
+            Reason::UnknownService | Reason::UnknownMethod | Reason::NotPermitted,
+            _,
+        ) => return Duration::ZERO,
         _ => {}
     }
     let longest = defaults::BACKOFF_MIN

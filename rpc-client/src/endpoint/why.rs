@@ -98,7 +98,7 @@ fn ejected(phase: Phase, last: Option<&str>, now: Instant) -> String {
         Phase::Ejected { why, until, .. } => {
             let left = Duration::from_millis(until.saturating_sub(now_ms(now)));
             let how = match why.cause {
-                Cause::Calls | Cause::Service => "single calls try it",
+                Cause::Calls | Cause::Service | Cause::Access => "single calls try it",
                 Cause::Connection => "a ping tries it",
             };
             format!("{why}{last}; it is out for another {}, then {how}", span(left))

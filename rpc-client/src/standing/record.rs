@@ -26,6 +26,8 @@ pub(crate) enum Cause {
     /// It does not know the service at all, which needs no second time: only a call shows
     /// whether that is over.
     Service,
+    /// It wants another token than this client shows: the same holds.
+    Access,
 }
 
 /// Why an endpoint is out of rotation.
@@ -107,7 +109,7 @@ impl Record {
         }
         self.count(now, successes);
         self.in_a_row = self.in_a_row.saturating_add(1);
-        if cause == Cause::Service {
+        if matches!(cause, Cause::Service | Cause::Access) {
             self.last_fault = now.max(1);
             return self.trip(now, cause);
         }
@@ -283,6 +285,7 @@ impl fmt::Display for Why {
             Cause::Service => {
                 return f.write_str("it does not serve the service that it is listed for");
             }
+            Cause::Access => return f.write_str("it wants another token than this client shows"),
         };
         if self.in_a_row >= defaults::FAULTS_IN_A_ROW {
             write!(f, "{what} {} times in a row", self.in_a_row)

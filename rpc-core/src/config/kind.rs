@@ -221,7 +221,7 @@ impl Kind for Secret {
     }
 
     fn read(&self, value: &Value) -> Option<Token> {
-        value.text().map(Token::from)
+        value.text().map(|text| Token::from(text.trim()))
     }
 
     fn fits(&self, value: &Token) -> bool {
@@ -250,10 +250,10 @@ impl Kind for Secrets {
 
     fn read(&self, value: &Value) -> Option<Vec<Token>> {
         let tokens = List("").read(value)?;
-        Some(tokens.into_iter().map(Token::from).collect())
+        Some(tokens.iter().map(|text| Token::from(text.trim())).collect())
     }
 
-    // None at all would not be none that is taken, but none that is asked for.
+    // An empty list would open a server, not close it.
     fn fits(&self, value: &Vec<Token>) -> bool {
         !value.is_empty() && value.iter().all(Token::is_well_formed)
     }

@@ -49,7 +49,7 @@ pub fn load_with<C: Settings>(
         let key = field.key.to_ascii_uppercase();
         let own = format!("RPC_{}_{key}", C::SIDE.to_ascii_uppercase());
         let found = [own, format!("RPC_{key}")].into_iter().find_map(|name| {
-            // A secret that was not found is taken for none by nobody: that would open a server.
+            // An empty secret is a mistake: taken for none, it would open a server.
             let value = if field.is_secret { variable(&name) } else { said(&name) }?;
             Some((name, value))
         });

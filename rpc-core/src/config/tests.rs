@@ -68,8 +68,8 @@ fn every_kind_is_read_from_variables() {
         ("RPC_BALANCES", "a=random,b=round-robin"),
         ("RPC_LABELS", "region=eu,note=x=y"),
         ("RPC_DIRECTORY", "/var/lib/x"),
-        ("RPC_TOKEN", "s3cret"),
-        ("RPC_TOKENS", "new, old"),
+        ("RPC_TOKEN", "s3cret\n"),
+        ("RPC_TOKENS", "new, old\n"),
         ("RPC_UNKNOWN", "is somebody else's"),
     ]));
     let expected = Config {

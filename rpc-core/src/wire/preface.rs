@@ -93,14 +93,15 @@ impl Preface {
         }
     }
 
-    /// Appends the bytes.
+    /// Appends the bytes, without a token that is not well-formed.
     pub fn put(&self, out: &mut Vec<u8>) {
-        let token = self.token.as_ref().map(Token::as_str);
+        let token = self.token.as_ref().filter(|token| token.is_well_formed()).map(Token::as_str);
+        let features = self.features & !TOKEN | if token.is_some() { TOKEN } else { 0 };
         let rest = PREFACE - HEAD + token.map_or(0, |token| 2 + token.len());
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&[self.lowest, self.highest]);
         put_length(out, rest);
-        out.extend_from_slice(&self.features.to_le_bytes());
+        out.extend_from_slice(&features.to_le_bytes());
         out.extend_from_slice(&self.instance.map_or(0, InstanceId::to_u64).to_le_bytes());
         for limit in [
             self.limits.max_message,

@@ -60,6 +60,10 @@ fn a_token_stands_behind_the_fields_and_one_that_is_not_well_formed_is_broken() 
     bytes[8] = 1;
     assert_eq!(read_preface(&bytes), Err(PrefaceError::Broken), "a token that is not there");
     assert_eq!(preface.clone().with_token(Some(Token::from("a b"))), preface);
+    let longest = preface.with_token(Some(Token::from("~".repeat(512))));
+    let mut bytes = Vec::new();
+    longest.put(&mut bytes);
+    assert_eq!(read_preface(&bytes), Ok(Some((longest, PREFACE + 2 + 512))));
 }
 
 #[test]
@@ -165,6 +169,15 @@ proptest! {
         let _ = read_metadata(&bytes);
         let _ = read_error(&bytes);
         let _ = read_close(&bytes);
+    }
+
+    #[test]
+    fn a_spoilt_preface_with_a_token_never_panics(at in 4usize..54, byte: u8, cut in 0usize..60) {
+        let preface = Preface::new(None, Limits::default());
+        let mut bytes = Vec::new();
+        preface.with_token(Some(Token::from("a-token-here"))).put(&mut bytes);
+        bytes[at] = byte;
+        let _ = read_preface(&bytes[..cut.min(bytes.len())]);
     }
 
     #[test]

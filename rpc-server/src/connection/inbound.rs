@@ -2,7 +2,7 @@
 
 use super::cancels::Cancels;
 use crate::{
-    dispatch::{Admitted, Arrival, Dispatcher, understood},
+    dispatch::{Admitted, Arrival, Dispatcher},
     peers::Peer,
     reply::{Outgoing, Refusal},
     stats::Counters,
@@ -290,7 +290,7 @@ impl Inbound {
     ) -> Result<(), ProtocolError> {
         self.may_begin(header.id)?;
         // A flag that is not known may have changed how the rest is laid out: refused unread.
-        let codec = match understood(header) {
+        let codec = match self.dispatcher.codec(header) {
             Ok(codec) => codec,
             Err(refusal) => {
                 self.refuse(header.id, refusal);
@@ -327,7 +327,7 @@ impl Inbound {
         let (head, metadata) = RequestHead::read(header.flags, &mut rest)?;
         let total = read_total(&mut rest)?;
         let taken = payload.len() - rest.len();
-        let admitted = match understood(header) {
+        let admitted = match self.dispatcher.codec(header) {
             Ok(codec) => {
                 let size = total as usize;
                 let retry = header.flags & flag::RETRY != 0;

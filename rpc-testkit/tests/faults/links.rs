@@ -2,13 +2,16 @@
 
 use crate::{
     ledger::{Clerk, Ledger as _, LedgerClient},
-    scene::{DEADLINE, LONG, NONE, SOON, Scene, load, resident_of, until_reached},
+    scene::{DEADLINE, LONG, NONE, SOON, Scene, list, load, resident_of, until_reached},
 };
 use rpc_client::Client;
-use rpc_core::{CallOptions, Outcome, RpcCode};
+use rpc_core::{CallOptions, Outcome, RpcCode, defaults};
 use rpc_server::Server;
-use rpc_testkit::{load::Load, proxy::ChaosProxy};
-use std::{env, process::Command, time::Duration};
+use rpc_testkit::{
+    load::{Calls, Load},
+    proxy::ChaosProxy,
+};
+use std::{env, net::SocketAddr, process::Command, time::Duration};
 use tokio::{task::JoinSet, time::sleep};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -21,9 +24,11 @@ async fn n2_a_provider_whose_replies_are_lost_costs_no_call_that_may_be_repeated
     cut_off(ChaosProxy::hold_replies).await;
 }
 
+/// The deadline of calls to a provider that is cut off.
+const LIMIT: Duration = Duration::from_secs(4);
+
 /// Under load no byte passes for longer than the deadline, by what `cut` does.
 async fn cut_off(cut: impl Fn(&ChaosProxy, bool)) {
-    const LIMIT: Duration = Duration::from_secs(4);
     let scene = Scene::new().await;
     let [one, two, three] = scene.three(NONE).await;
     let proxy = ChaosProxy::start(one.addr).await.unwrap();
@@ -41,18 +46,24 @@ async fn cut_off(cut: impl Fn(&ChaosProxy, bool)) {
     load.more(400).await;
     until_reached(&client, 3).await;
     let calls = load.finish().await;
+    check_cut_off(&calls, proxy.addr(), late);
+    // What arrived after all was not begun after its time.
+    scene.check(&calls, LIMIT + Duration::from_secs(1));
+    drop(one);
+}
+
+/// Only what was on the line to `addr` failed, by its deadline; all of it had ended by `late`.
+#[track_caller]
+fn check_cut_off(calls: &Calls, addr: SocketAddr, late: tokio::time::Instant) {
     let failed = calls.failed();
     assert!(!failed.is_empty(), "calls were on the line");
     for (call, error) in failed {
         assert!(!call.idempotent, "{}", calls.failures());
         assert_eq!(error.code(), RpcCode::DeadlineExceeded, "{}", calls.failures());
         assert_eq!(error.outcome(), Outcome::Unknown, "{}", calls.failures());
-        assert_eq!(error.endpoint(), Some(proxy.addr()), "{}", calls.failures());
+        assert_eq!(error.endpoint(), Some(addr), "{}", calls.failures());
         assert!(call.ended < late, "{}", calls.failures());
     }
-    // What arrived after all was not begun after its time.
-    scene.check(&calls, LIMIT + Duration::from_secs(1));
-    drop(one);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,8 +159,8 @@ async fn o6_small_calls_do_not_wait_behind_a_large_reply_on_their_connection() {
     assert_eq!(client.stats().dials, 1, "all of it on one connection");
 }
 
-/// Set where lost packets are.
-const LOSSY: &str = "RPC_TEST_LOSSY";
+/// Set where a test has a network of its own.
+const OWN_NETWORK: &str = "RPC_TEST_OWN_NETWORK";
 /// Without `netem` a short queue before a slow line loses packets too.
 const LOSSY_LINE: &str = "ip link set lo up mtu 1500 && \
     { tc qdisc add dev lo root netem loss 5% 2>/dev/null || \
@@ -158,15 +169,60 @@ const LOSSY_LINE: &str = "ip link set lo up mtu 1500 && \
 #[test]
 #[ignore = "needs user namespaces and tc: ./test.sh --all"]
 fn n5_lost_packets_cost_no_call() {
+    in_a_network_of_its_own(LOSSY_LINE, "links::n5_where_packets_are_lost");
+}
+
+/// Runs a test of this program once more, behind what `line` makes of its network.
+fn in_a_network_of_its_own(line: &str, name: &str) {
     let done = Command::new("unshare")
-        .args(["-Urn", "sh", "-c", LOSSY_LINE])
+        .args(["-Urn", "sh", "-c", line])
         .arg(env::current_exe().unwrap())
-        .args(["--exact", "links::n5_where_packets_are_lost", "--ignored", "--nocapture"])
-        .env(LOSSY, "yes")
+        .args(["--exact", name, "--ignored", "--nocapture"])
+        .env(OWN_NETWORK, "yes")
         .output();
-    let done = done.expect("unshare (util-linux) and tc (iproute2) are needed");
+    let done = done.expect("unshare (util-linux), ip and tc (iproute2) are needed");
     let text = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{}\n{text}", String::from_utf8_lossy(&done.stdout));
+}
+
+#[test]
+#[ignore = "needs user namespaces and ip: ./test.sh --all"]
+fn n2_a_provider_whose_packets_are_dropped_costs_no_call_that_may_be_repeated() {
+    let line = "ip link set lo up && exec \"$0\" \"$@\"";
+    in_a_network_of_its_own(line, "links::n2_where_packets_are_dropped");
+}
+
+/// Nothing is acknowledged, unlike behind a proxy that holds what it reads: the kernel, too, gives
+/// the connection up at last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "n2 runs it in a network of its own"]
+async fn n2_where_packets_are_dropped() {
+    const FAR: &str = "127.0.0.2";
+    if env::var_os(OWN_NETWORK).is_none() {
+        return;
+    }
+    let route = |what: &str| {
+        let words = ["route", what, "table", "local", "blackhole", FAR];
+        assert!(Command::new("ip").args(words).status().unwrap().success());
+    };
+    let scene = Scene::new().await;
+    let far = scene.provider_at(&format!("{FAR}:0"), "", NONE).await;
+    let near = [scene.provider(NONE).await, scene.provider(NONE).await];
+    let url = list([&far, &near[0], &near[1]]);
+    let client = Client::builder().registry(url).timeout(LIMIT).build().await.unwrap();
+    until_reached(&client, 3).await;
+    let load = load(&client, 20);
+    load.more(200).await;
+    route("add");
+    sleep(defaults::TCP_USER_TIMEOUT + Duration::from_secs(5)).await;
+    let explained = client.explain("faults.Ledger").to_string();
+    assert!(explained.contains("dialling failed"), "the kernel has not given up: {explained}");
+    let late = tokio::time::Instant::now();
+    load.more(400).await;
+    route("del");
+    load.more(400).await;
+    until_reached(&client, 3).await;
+    check_cut_off(&load.finish().await, far.addr, late);
 }
 
 fn dropped() -> u64 {
@@ -179,12 +235,12 @@ fn dropped() -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "n5 runs it in a network of its own"]
 async fn n5_where_packets_are_lost() {
-    if env::var_os(LOSSY).is_none() {
+    if env::var_os(OWN_NETWORK).is_none() {
         return;
     }
     let scene = Scene::new().await;
     let providers = scene.three(NONE).await;
-    let client = Client::connect(crate::scene::list(&providers)).await.unwrap();
+    let client = Client::connect(list(&providers)).await.unwrap();
     until_reached(&client, 3).await;
     let ledger: LedgerClient = client.get();
     let load = Load::start(100, move |turn| {
