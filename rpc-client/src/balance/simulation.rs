@@ -198,8 +198,10 @@ impl World {
                 }
                 Event::Call(caller) => {
                     let Self { servers, random, turn, balance, .. } = &mut self;
+                    // No two calls have the same key.
+                    let key = (*balance == Balance::ConsistentHash).then(|| random.u64(..));
                     let mut sight = Sight { servers, there: &there, random, turn, now: time(now) };
-                    let index = there[field.choose(*balance, None, &mut sight).unwrap()];
+                    let index = there[field.choose(*balance, key, &mut sight).unwrap()];
                     let server = &mut self.servers[index];
                     server.began[((now - start) / SECOND) as usize] += 1;
                     server.gauge.begin(time(now));
@@ -309,6 +311,18 @@ fn blind_strategies_give_the_slow_as_much_as_their_shares_say() {
         let shares = World::new(balance, 50, 9 * MS, servers).run(10).shares(0..10);
         assert!(shares[0].abs_diff(expected[0]) <= 1, "{balance}: {shares:?}");
     }
+}
+
+#[test]
+fn consistent_hash_gives_by_weight_and_no_more_than_a_little_beyond_to_who_is_slow() {
+    let servers = |slow| vec![takes(slow).weight(100), takes(MS).weight(300)];
+    let shares =
+        World::new(Balance::ConsistentHash, 400, 9 * MS, servers(MS)).run(10).shares(0..10);
+    assert!(shares[0].abs_diff(25) <= 5, "{shares:?}");
+    // Of 400 callers it would hold nearly all in the end; with its bound it holds 32 calls.
+    let world = World::new(Balance::ConsistentHash, 400, 9 * MS, servers(SECOND)).run(20);
+    assert!(world.servers[0].active <= 32, "{} calls", world.servers[0].active);
+    assert!(world.shares(5..20)[0] <= 1, "{:?}", world.shares(5..20));
 }
 
 #[test]
