@@ -46,8 +46,8 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Dials an endpoint. The connection can carry calls at once: our preface is the first thing
-    /// that it sends, and until the provider's is read the base limits of the protocol hold.
+    /// Dials an endpoint and sends our preface, which goes before anything else. Calls are put on
+    /// the connection once the provider has greeted, too.
     pub(crate) async fn dial(
         self: &Arc<Self>,
         standing: &Arc<Standing>,
